@@ -1,0 +1,1 @@
+//! Loop IR to native code by Cranelift, the embedded default backend.

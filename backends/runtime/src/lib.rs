@@ -1,0 +1,1 @@
+//! What compiled Weft code needs while it runs: buffers, worker threads.

@@ -1,0 +1,1 @@
+//! Weft: a compiler for sequence-mixing layers. The language, its diagnostics, the driver and the command line.

@@ -1,0 +1,1 @@
+//! Weft's intermediate representations: graph, kernel and loop IR, with verifiers, text forms, evaluator and interpreter.

@@ -1,0 +1,1 @@
+//! Weft's passes from IR to IR: canonicaliser, scheduling, lowering.
