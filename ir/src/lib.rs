@@ -1,1 +1,6 @@
 //! Weft's intermediate representations: graph, kernel and loop IR, with verifiers, text forms, evaluator and interpreter.
+
+pub mod dtype;
+pub mod graph;
+
+pub use dtype::DType;
