@@ -254,7 +254,7 @@ impl<'p> KernelBuilder<'p> {
         });
         inst.results = types.into_iter().map(|ty| self.add_value(hint, ty)).collect();
         let results = inst.results.to_vec();
-        self.push(Stmt::Inst(inst));
+        self.push(Stmt::Inst(Box::new(inst)));
         results
     }
     fn single(&mut self, hint: &str, op: OpCode, args: &[ValueId], attrs: Attrs) -> ValueId {

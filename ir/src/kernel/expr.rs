@@ -93,7 +93,7 @@ impl Expr {
     }
     /// `self // divisor`, rounding down.
     #[must_use]
-    pub fn div(self, divisor: impl Into<Self>) -> Self {
+    pub fn floor_div(self, divisor: impl Into<Self>) -> Self {
         Self::binary(BinOp::Div, self, divisor.into())
     }
     /// `self % divisor`, in `0..divisor`.

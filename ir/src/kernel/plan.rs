@@ -213,7 +213,7 @@ pub enum Stmt {
     /// Defines an integer scalar; the definition is in the kernel's table.
     Let(VarId),
     /// Tile code.
-    Inst(Inst),
+    Inst(Box<Inst>),
     /// An ordered loop.
     Loop(Box<Loop>),
     /// A bounded loop under a condition.

@@ -207,7 +207,7 @@ impl Rule<'_> {
             }
             OpCode::Merge => {
                 let half = args.len() / 2;
-                need(args.len() % 2 == 0, "has an odd number of operands")?;
+                need(args.len().is_multiple_of(2), "has an odd number of operands")?;
                 need(args.iter().all(|t| t.elem == first.elem && t.elem.is_float()), "works on floats of one type")?;
                 let scale = first.axes.union(args.get(half).map_or(first.axes, |t| t.axes));
                 let states = args.iter().zip(args.iter().skip(half));
