@@ -1,0 +1,3 @@
+//! Integration tests of the intermediate representations: one binary, one module per part.
+
+mod kernel;
