@@ -85,10 +85,10 @@ fn branch(g: &Golden, x: &Tensor, name: &str) -> Tensor {
             let group = hs / (heads / groups);
             let rate = -p("a_log").at(&[hs]).exp();
             let mut state = vec![0.0; ph * n];
-            for t in 0..time {
+            for (t, first) in start.iter().enumerate() {
                 let raw = dt.at(&[b, t, hs]);
                 let delta = raw.max(0.0) + (1.0 + (-raw.abs()).exp()).ln();
-                let decay = if start[t] == t { 0.0 } else { (rate * delta).exp() };
+                let decay = if *first == t { 0.0 } else { (rate * delta).exp() };
                 for c in 0..ph {
                     let u = xs.at(&[b, t, hs, c]);
                     let mut out = p("d").at(&[hs]) * u;
