@@ -1,1 +1,4 @@
 //! Weft: a compiler for sequence-mixing layers. The language, its diagnostics, the driver and the command line.
+
+pub mod diagnostics;
+pub mod syntax;
