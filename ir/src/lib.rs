@@ -2,5 +2,6 @@
 
 pub mod dtype;
 pub mod graph;
+pub mod linear;
 
 pub use dtype::DType;

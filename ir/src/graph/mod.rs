@@ -43,6 +43,7 @@ mod map;
 mod node;
 pub mod op;
 mod print;
+pub mod prove;
 
 pub use axes::{Axis, AxisId, AxisSet, Domain, DomainId, Extent, Role};
 pub use map::{MapFn, Signature, floor_div};

@@ -487,10 +487,11 @@ impl Graph {
         let domain = self.axis(axis).domain;
         let atom = |lo: NodeId, hi: NodeId, strict: i64| {
             let (Some(lo), Some(hi)) = (Affine::of(self, lo), Affine::of(self, hi)) else { return false };
-            let diff = hi.minus(&lo); // hi - lo >= strict, with coefficient -1 on `axis`
-            let others: Vec<_> = diff.terms().filter(|&(a, _)| a != axis).collect();
-            diff.coefficient(axis) == -1
-                && matches!(others[..], [(other, 1)] if self.axis(other).domain == domain)
+            // hi - lo >= strict, with coefficient -1 on `axis`
+            let Some(diff) = hi.checked_add(&lo, -1) else { return false };
+            let others: Vec<_> = diff.terms().filter(|&(&a, _)| a != axis).collect();
+            diff.coefficient(&axis) == -1
+                && matches!(others[..], [(&other, 1)] if self.axis(other).domain == domain)
                 && diff.constant() - strict <= 0
         };
         guards.iter().any(|&g| match self.op(g) {
