@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use super::codes;
+use super::diagnostic::Diagnostic;
+
 /// The standard library, which is part of every compilation.
 const STD: &str = include_str!("../../std/std.weft");
 
@@ -48,6 +51,37 @@ pub struct LineColumn {
     pub line: usize,
     /// The column.
     pub column: usize,
+}
+
+/// Why a text cannot be a source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// It is not UTF-8.
+    #[error("{name} is not UTF-8 text: byte {at} cannot be decoded")]
+    NotUtf8 {
+        /// The source's name.
+        name: String,
+        /// The first byte that is not UTF-8, from 0.
+        at: usize,
+    },
+    /// It has more than [`SourceMap::MAX_BYTES`] bytes.
+    #[error("{name} has {bytes} bytes; a source may have at most {max}", max = SourceMap::MAX_BYTES)]
+    TooLarge {
+        /// The source's name.
+        name: String,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+}
+
+impl From<SourceError> for Diagnostic {
+    fn from(error: SourceError) -> Diagnostic {
+        let code = match error {
+            SourceError::NotUtf8 { .. } => codes::E0001,
+            SourceError::TooLarge { .. } => codes::E0002,
+        };
+        Diagnostic::error(code, error.to_string())
+    }
 }
 
 /// One text with its name.
@@ -101,11 +135,34 @@ impl SourceMap {
         SourceMap { sources: vec![SourceText::new("<std>", STD)] }
     }
 
+    /// The largest source, in bytes. It keeps all offsets far inside `u32`.
+    pub const MAX_BYTES: usize = 16 << 20;
+
     /// Adds a text under the name that messages shall show.
-    pub fn add(&mut self, name: &str, text: &str) -> SourceId {
+    ///
+    /// # Errors
+    /// [`SourceError::TooLarge`].
+    pub fn add(&mut self, name: &str, text: &str) -> Result<SourceId, SourceError> {
+        if text.len() > SourceMap::MAX_BYTES {
+            return Err(SourceError::TooLarge { name: name.to_owned(), bytes: text.len() });
+        }
         let id = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
         self.sources.push(SourceText::new(name, text));
-        id
+        Ok(id)
+    }
+
+    /// Adds the bytes of a file under the name that messages shall show.
+    ///
+    /// # Errors
+    /// [`SourceError`], if they are not text or too many.
+    pub fn add_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<SourceId, SourceError> {
+        if bytes.len() > SourceMap::MAX_BYTES {
+            return Err(SourceError::TooLarge { name: name.to_owned(), bytes: bytes.len() });
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.add(name, text),
+            Err(error) => Err(SourceError::NotUtf8 { name: name.to_owned(), at: error.valid_up_to() }),
+        }
     }
 
     /// The text of `id`; the standard library's, if `id` belongs to another map.

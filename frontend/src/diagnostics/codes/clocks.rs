@@ -1,0 +1,3 @@
+//! E04xx: causality and recurrences.
+
+codes! {}

@@ -1,0 +1,3 @@
+//! E05xx: sizes, inputs, the command line.
+
+codes! {}

@@ -1,0 +1,3 @@
+//! E01xx: names, scopes, calls.
+
+codes! {}

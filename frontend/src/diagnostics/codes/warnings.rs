@@ -1,0 +1,3 @@
+//! W: programs that are probably not what was meant.
+
+codes! {}
