@@ -26,8 +26,11 @@ pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, color: Color) -> 
 
 fn picture(diagnostic: &Diagnostic, cache: &mut Sources<'_>, color: Color) -> String {
     let Some(primary) = &diagnostic.primary else {
-        return headline(diagnostic);
+        return headline(diagnostic, cache.map);
     };
+    if diagnostic.secondary.iter().chain([primary]).any(|label| !fits_a_screen(label, cache.map)) {
+        return headline(diagnostic, cache.map);
+    }
     let kind = match diagnostic.severity {
         Severity::Error => ReportKind::Error,
         Severity::Warning => ReportKind::Warning,
@@ -41,7 +44,7 @@ fn picture(diagnostic: &Diagnostic, cache: &mut Sources<'_>, color: Color) -> St
     for secondary in &diagnostic.secondary {
         report = report.with_label(label(secondary, cache.map, ariadne::Color::Blue));
     }
-    if let Some(text) = expectation(&diagnostic.expected) {
+    if let Some(text) = expectation(diagnostic) {
         report = report.with_note(text);
     }
     for note in &diagnostic.notes {
@@ -53,18 +56,35 @@ fn picture(diagnostic: &Diagnostic, cache: &mut Sources<'_>, color: Color) -> St
     let mut out = Vec::new();
     match report.finish().write(&mut *cache, &mut out) {
         Ok(()) => String::from_utf8_lossy(&out).lines().map(|line| format!("{}\n", line.trim_end())).collect(),
-        Err(_) => headline(diagnostic),
+        Err(_) => headline(diagnostic, cache.map),
     }
 }
 
+/// A picture shows whole lines; a file that is one line of a megabyte gets none.
+fn fits_a_screen(label: &Label, map: &SourceMap) -> bool {
+    const MOST_COLUMNS: usize = 400;
+    const MOST_LINES: usize = 40;
+    let (_, place) = within(map, label.span);
+    let text = map.get(label.span.source).text();
+    let start = text[..place.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[place.end..].find('\n').map_or(text.len(), |at| place.end + at);
+    let mut lines = text[start..end].lines();
+    lines.by_ref().take(MOST_LINES).all(|line| line.len() <= MOST_COLUMNS) && lines.next().is_none()
+}
+
 /// The message without a picture.
-fn headline(diagnostic: &Diagnostic) -> String {
+fn headline(diagnostic: &Diagnostic, map: &SourceMap) -> String {
     let kind = match diagnostic.severity {
         Severity::Error => "Error",
         Severity::Warning => "Warning",
     };
     let mut out = format!("[{}] {kind}: {}\n", diagnostic.code, diagnostic.message);
-    for note in expectation(&diagnostic.expected).iter().chain(&diagnostic.notes) {
+    for label in diagnostic.primary.iter().chain(&diagnostic.secondary) {
+        let source = map.get(label.span.source);
+        let at = source.line_column(label.span.start);
+        out += &format!("  {}:{}:{}: {}\n", source.name(), at.line, at.column, label.text);
+    }
+    for note in expectation(diagnostic).iter().chain(&diagnostic.notes) {
         out += &format!("  Note: {note}\n");
     }
     if let Some(hint) = &diagnostic.hint {
@@ -77,12 +97,16 @@ fn label(label: &Label, map: &SourceMap, color: ariadne::Color) -> ariadne::Labe
     ariadne::Label::new(within(map, label.span)).with_message(&label.text).with_color(color)
 }
 
-fn expectation(expected: &[String]) -> Option<String> {
-    match expected {
-        [] => None,
-        [one] => Some(format!("expected {one}")),
-        [most @ .., last] => Some(format!("expected {} or {last}", most.join(", "))),
-    }
+/// What was expected, unless the message or a label says so already.
+fn expectation(diagnostic: &Diagnostic) -> Option<String> {
+    let list = match diagnostic.expected.as_slice() {
+        [] => return None,
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    };
+    let labels = diagnostic.primary.iter().chain(&diagnostic.secondary).map(|label| &label.text);
+    let said = labels.chain([&diagnostic.message]).any(|text| text.contains(&list));
+    (!said).then(|| format!("expected {list}"))
 }
 
 /// One diagnostic as a JSON object: `code`, `severity`, `title`, `message`, `primary` (or null) and `secondary` places, `expected`,

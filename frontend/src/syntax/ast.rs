@@ -118,6 +118,8 @@ pub struct Group {
     pub axes: Vec<Name>,
     /// Its tensors.
     pub fields: Vec<TensorDecl>,
+    /// From `{` to `}`.
+    pub body_span: Span,
     /// The whole item.
     pub span: Span,
 }
@@ -135,6 +137,8 @@ pub struct Fn {
     pub result: Option<FnResult>,
     /// The body.
     pub body: FnBody,
+    /// From `{` to `}`, or the expression after `=`.
+    pub body_span: Span,
     /// The whole item.
     pub span: Span,
 }
@@ -203,6 +207,8 @@ pub struct Layer {
     pub name: Name,
     /// Declarations and statements in source order.
     pub items: Vec<LayerItem>,
+    /// From `{` to `}`.
+    pub body_span: Span,
     /// The whole item.
     pub span: Span,
 }

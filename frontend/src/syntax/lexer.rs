@@ -1,6 +1,7 @@
 //! From text to tokens and comments. Line ends mean nothing; comments run from `#` to the end of the line.
 
 use super::ast::Comment;
+use super::clip;
 use super::token::{PUNCTUATION, Token, TokenKind};
 use crate::diagnostics::{Diagnostic, SourceId, Span, codes};
 
@@ -127,11 +128,12 @@ impl Lexer<'_> {
                 .at(span, "malformed number");
             let whole = &text[..text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())];
             let rest = &text[whole.len()..];
-            diagnostic = if rest.starts_with(|c: char| c.is_alphabetic()) && !rest.starts_with(['e', 'E']) {
-                diagnostic.hint(format!("write a product as `{} * {}`", clip(whole), clip(rest)))
-            } else {
-                diagnostic.hint("numbers are written `12`, `1.5`, `1e-5` or `1.5e3`")
-            };
+            diagnostic =
+                if rest.starts_with(|c: char| c.is_alphabetic()) && !rest.starts_with(['e', 'E']) && whole != "0" {
+                    diagnostic.hint(format!("write a product as `{} * {}`", clip(whole), clip(rest)))
+                } else {
+                    diagnostic.hint("numbers are written `12`, `1.5`, `1e-5` or `1.5e3`")
+                };
             return self.bad(tail, diagnostic);
         }
         let value = if float {
@@ -184,15 +186,6 @@ fn is_word(c: char) -> bool {
 fn fits(value: f64, text: &str) -> bool {
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
     value.is_normal() || value == 0.0 && mantissa.bytes().all(|b| matches!(b, b'0' | b'.'))
-}
-
-/// A message shows no more than this of a text that may be megabytes long.
-fn clip(text: &str) -> String {
-    const MOST: usize = 40;
-    match text.char_indices().nth(MOST) {
-        Some((at, _)) => format!("{}..", &text[..at]),
-        None => text.to_owned(),
-    }
 }
 
 /// Control characters would spoil a terminal.

@@ -56,3 +56,12 @@ pub fn parse(source: SourceId, text: &str) -> Parsed {
     }
     Parsed { file: ast::File { source, items, comments: lexed.comments }, diagnostics }
 }
+
+/// The beginning of a text that may be megabytes long, for messages.
+fn clip(text: &str) -> String {
+    const MOST: usize = 40;
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}..", &text[..at]),
+        None => text.to_owned(),
+    }
+}

@@ -38,9 +38,8 @@ pub(super) const PUNCTUATION: &[&str] = &[
 pub(super) const RESERVED: &[&str] =
     &["if", "then", "else", "where", "and", "or", "not", "let", "rec", "return", "require", "fn", "layer"];
 
-/// Words that start a statement when a name follows, and are names otherwise: `group[h]` is a value in one of the example layers.
-/// No expression has two names in a row, so one token of look-ahead decides.
+/// Words that start a statement when a name follows, and are names otherwise. No expression has two names in a row.
 pub(super) const STATEMENT_WORDS: &[&str] = &["size", "const", "axis", "index", "in", "param", "out"];
 
-/// The same for items.
+/// The same for items: `group[h]` is a value in one of the example layers.
 pub(super) const ITEM_WORDS: &[&str] = &["use", "group"];

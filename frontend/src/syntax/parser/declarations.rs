@@ -6,6 +6,7 @@ use crate::syntax::ast::{
     AxisDecl, AxisRole, Binding, Decl, DeclKind, Dtype, Expr, GroupUse, IndexDecl, LayerItem, OperandDecl, Piece,
     Spanned, Stmt, StmtKind, TensorDecl, ValueDecl,
 };
+use crate::syntax::clip;
 
 /// Where a statement stands, which decides what it may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Parser<'_> {
                 let binding = self.binding()?;
                 if binding.axes.is_empty() {
                     return Err(self.report(
-                        Diagnostic::error(codes::E0006, format!("`rec {}` needs axes", binding.name))
+                        Diagnostic::error(codes::E0006, format!("`rec {}` needs axes", clip(binding.name.as_str())))
                             .at(binding.name.span, "expected `[` and the axes after this")
                             .expected(["`[`"])
                             .hint("a recurrence runs over time: `rec S[t] = ..`"),
@@ -104,7 +105,7 @@ impl Parser<'_> {
         match AxisRole::from_word(name.as_str()) {
             Some(node) => Ok(Spanned { node, span: name.span }),
             None => Err(self.report(
-                Diagnostic::error(codes::E0015, format!("`{name}` is not a role of an axis"))
+                Diagnostic::error(codes::E0015, format!("`{}` is not a role of an axis", clip(name.as_str())))
                     .at(name.span, "unknown role")
                     .expected(["`time`"])
                     .hint("an axis without a role needs no `:`; its extent is written `axis c = |t| // 4`"),
@@ -151,6 +152,15 @@ impl Parser<'_> {
         let axes = self.optional_axes()?;
         let dtype = self.optional_dtype()?;
         let init = if self.eat("~") { Some(self.expr()?) } else { None };
+        if init.is_none() && self.is("=") {
+            let span = self.span();
+            return Err(self.report(
+                Diagnostic::error(codes::E0006, "a tensor that is given from outside has no definition")
+                    .at(span, "expected `~`")
+                    .expected(["`~`", "`,`"])
+                    .hint("the distribution of its initial values is written `~ normal(0, 1)`"),
+            ));
+        }
         let span = self.since(name.span);
         Ok(TensorDecl { name, axes, dtype, init, span })
     }
@@ -163,7 +173,7 @@ impl Parser<'_> {
         match Dtype::from_word(name.as_str()) {
             Some(node) => Ok(Some(Spanned { node, span: name.span })),
             None => Err(self.report(
-                Diagnostic::error(codes::E0014, format!("`{name}` is not an element type"))
+                Diagnostic::error(codes::E0014, format!("`{}` is not an element type", clip(name.as_str())))
                     .at(name.span, "unknown element type")
                     .expected(Dtype::ALL.iter().map(|dtype| format!("`{dtype}`")))
                     .hint(match name.as_str() {
@@ -210,9 +220,9 @@ impl Parser<'_> {
                 Diagnostic::error(codes::E0017, "a piece of a result cannot stand in a layer")
                     .at(self.since(start), "belongs in a function with a named result")
                     .hint(if subscripts.iter().all(is_plain_name) {
-                        format!("write `let {name}[..] = ..` to define a value")
+                        format!("write `let {}[..] = ..` to define a value", clip(name.as_str()))
                     } else {
-                        format!("write a function `fn f[d](..) -> {name}[d] {{ .. }}` and call it")
+                        format!("write a function `fn f[d](..) -> {}[d] {{ .. }}` and call it", clip(name.as_str()))
                     }),
             );
         }
@@ -248,7 +258,7 @@ impl Parser<'_> {
 
     fn not_a_statement(&mut self, place: Place) -> Reported {
         let (found, span) = (self.found(), self.span());
-        let keyword = self.word(0).to_owned();
+        let keyword = clip(self.word(0));
         if let Some(bracket) = [")", "]"].into_iter().find(|b| self.is(b)) {
             return self.report(
                 Diagnostic::error(codes::E0024, format!("this `{bracket}` closes nothing")).at(span, "no open bracket"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Open, Parse, Parser};
 use crate::diagnostics::{Diagnostic, Span, codes};
 use crate::syntax::ast::{Arg, BinaryOp, CompareOp, Expr, ExprKind, Name, Path, Reducer, Spanned, UnaryOp};
+use crate::syntax::clip;
 use crate::syntax::token::TokenKind;
 
 /// Binding strengths; a tighter one is greater.
@@ -52,8 +53,8 @@ impl Parser<'_> {
         let (found, span) = (self.found(), self.span());
         Err(self.report(
             Diagnostic::error(codes::E0020, format!("`if` without `{word}`"))
-                .at(span, format!("expected `{word}`, found {found}"))
-                .also(start, "the `if` starts here")
+                .at(start, "this `if`")
+                .also(span, format!("expected `{word}`, found {found}"))
                 .expected([format!("`{word}`")])
                 .hint("an `if` has a value in both cases: `if condition then value else value`"),
         ))
@@ -160,7 +161,10 @@ impl Parser<'_> {
                 self.node(ExprKind::Extent(name), start, 0)
             }
             TokenKind::Word if self.is_name(0) => self.named(),
-            _ => Err(self.no_expression()),
+            _ => match self.misused_word("a value") {
+                Some(name) => self.node(ExprKind::Ref(Path { span: name.span, segments: vec![name] }), start, 0),
+                None => Err(self.no_expression()),
+            },
         }
     }
 
@@ -208,7 +212,7 @@ impl Parser<'_> {
         match path.as_name() {
             Some(name) => Ok(name.clone()),
             None => Err(self.report(
-                Diagnostic::error(codes::E0022, format!("`{path}` cannot be called"))
+                Diagnostic::error(codes::E0022, format!("`{}` cannot be called", clip(&path.to_string())))
                     .at(path.span, "a dotted name is a tensor of a parameter group, not a function")
                     .hint("write `*` if a product is meant"),
             )),
@@ -243,7 +247,7 @@ impl Parser<'_> {
         let op = Reducer::from_word(callee.as_str()).unwrap_or_else(|| {
             let known: Vec<_> = Reducer::ALL.iter().map(|op| format!("`{op}`")).collect();
             self.report(
-                Diagnostic::error(codes::E0013, format!("`{}` is not a reducer", clip(callee)))
+                Diagnostic::error(codes::E0013, format!("`{}` is not a reducer", clip(callee.as_str())))
                     .at(callee.span, "unknown reducer")
                     .expected(known)
                     .hint(match callee.as_str() {
@@ -329,8 +333,14 @@ impl Parser<'_> {
             return self.unexpected(&["an expression"]);
         }
         let mut diagnostic = Diagnostic::error(codes::E0011, format!("expected an expression, found {found}"))
-            .at(span, "a value must stand here")
             .expected(["an expression"]);
+        // What is missing at the end of a line is missing there, not where the next line starts.
+        diagnostic = match previous {
+            Some(token) if self.token(0).first_on_line || self.at_end() => {
+                diagnostic.at(token.span, "a value must follow this")
+            }
+            _ => diagnostic.at(span, "a value must stand here"),
+        };
         if after == "*" && self.is("*") {
             diagnostic = diagnostic.hint("a power is written `^`");
         } else if after == "|" || self.is("|") && self.is_ahead(1, "|") {
@@ -346,9 +356,4 @@ impl Parser<'_> {
         }
         self.report(diagnostic)
     }
-}
-
-/// A message shows no more than this of a name.
-fn clip(name: &Name) -> &str {
-    name.text.get(..40).unwrap_or(&name.text)
 }

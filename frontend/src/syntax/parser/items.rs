@@ -103,7 +103,7 @@ impl Parser<'_> {
             self.eat(",");
         }
         self.close(open, &[])?;
-        Ok(Group { name, axes, fields, span: self.since(start) })
+        Ok(Group { name, axes, fields, body_span: self.since(open.span), span: self.since(start) })
     }
 
     fn layer(&mut self) -> Parse<Layer> {
@@ -111,7 +111,7 @@ impl Parser<'_> {
         let name = self.name("the name of the layer")?;
         let open = self.open("{", "}")?;
         let items = self.block(open, Place::Layer)?;
-        Ok(Layer { name, items, span: self.since(start) })
+        Ok(Layer { name, items, body_span: self.since(open.span), span: self.since(start) })
     }
 
     fn function(&mut self) -> Parse<Fn> {
@@ -135,19 +135,23 @@ impl Parser<'_> {
         } else {
             None
         };
+        let body_span;
         let body = if self.eat("=") {
-            FnBody::Expr(self.expr()?)
+            let value = self.expr()?;
+            body_span = value.span;
+            FnBody::Expr(value)
         } else if self.is("{") {
             let open = self.open("{", "}")?;
             let lines = self.block(open, Place::Fn)?;
             // Declarations have been reported; a function has none.
+            body_span = self.since(open.span);
             FnBody::Block(lines.into_iter().filter_map(into_stmt).collect())
         } else if result.is_none() {
             return Err(self.unexpected(&["`->`", "`=`", "`{`"]));
         } else {
             return Err(self.unexpected(&["`=`", "`{`"]));
         };
-        Ok(Fn { name, axes, params, result, body, span: self.since(start) })
+        Ok(Fn { name, axes, params, result, body, body_span, span: self.since(start) })
     }
 
     fn fn_param(&mut self) -> Parse<FnParam> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::ast::{Expr, ExprKind, Name};
 use super::token::{ITEM_WORDS, RESERVED, STATEMENT_WORDS, Token, TokenKind};
-use super::{MAX_DEPTH, MAX_ERRORS, MAX_NESTING};
+use super::{MAX_DEPTH, MAX_ERRORS, MAX_NESTING, clip};
 use crate::diagnostics::{Diagnostic, Span, codes};
 
 /// A diagnostic has been recorded; the caller only has to get out of the way.
@@ -91,20 +91,34 @@ impl<'a> Parser<'a> {
         !word.is_empty() && !RESERVED.contains(&word) && !self.is_keyword_by_context(ahead)
     }
 
+    /// True at something that could be the operand of an operator.
+    fn is_operand(&self) -> bool {
+        self.is_name(0) || self.is("(") || matches!(self.token(0).kind, TokenKind::Int(_) | TokenKind::Float(_))
+    }
+
+    /// True if a word that may be a name or a keyword is more likely a keyword where a name or value must stand: a name follows it in the
+    /// same line, and does not itself start a statement. (Where a statement must stand, line ends do not matter.)
     fn is_keyword_by_context(&self, ahead: usize) -> bool {
         let word = self.word(ahead);
-        (STATEMENT_WORDS.contains(&word) || ITEM_WORDS.contains(&word)) && self.is_word(ahead + 1)
+        (STATEMENT_WORDS.contains(&word) || ITEM_WORDS.contains(&word))
+            && self.is_unreserved(ahead + 1)
+            && !self.token(ahead + 1).first_on_line
+            && !(STATEMENT_WORDS.contains(&self.word(ahead + 1)) && self.is_unreserved(ahead + 2))
+    }
+
+    fn is_unreserved(&self, ahead: usize) -> bool {
+        self.is_word(ahead) && !RESERVED.contains(&self.word(ahead))
     }
 
     /// True at the keyword of a statement or declaration.
     fn at_statement(&self) -> bool {
         matches!(self.word(0), "let" | "rec" | "return" | "require")
-            || STATEMENT_WORDS.contains(&self.word(0)) && self.is_word(1)
+            || STATEMENT_WORDS.contains(&self.word(0)) && self.is_unreserved(1)
     }
 
     /// True at the keyword of an item.
     fn at_item(&self) -> bool {
-        matches!(self.word(0), "fn" | "layer") || ITEM_WORDS.contains(&self.word(0)) && self.is_word(1)
+        matches!(self.word(0), "fn" | "layer") || ITEM_WORDS.contains(&self.word(0)) && self.is_unreserved(1)
     }
 
     /// True at the beginning of a line that reads like a piece: `name[ .. ] =`.
@@ -200,22 +214,28 @@ impl<'a> Parser<'a> {
             let span = self.bump().span;
             return Ok(Name { text: Arc::from(self.text_of(span)), span });
         }
-        let word = self.word(0);
-        if RESERVED.contains(&word) && !self.at_statement_on_new_line() {
-            let span = self.span();
-            return Err(self.report(
-                Diagnostic::error(codes::E0018, format!("`{word}` is a reserved word and cannot be {what}"))
-                    .at(span, "reserved word")
-                    .expected([what])
-                    .hint(format!("choose another name, for instance `{word}_`")),
-            ));
+        match self.misused_word(what) {
+            Some(name) => Ok(name),
+            None => Err(self.unexpected(&[what])),
         }
-        Err(self.unexpected(&[what]))
     }
 
-    /// Then a reserved word is more likely the next statement than a badly chosen name.
-    fn at_statement_on_new_line(&self) -> bool {
-        self.token(0).first_on_line && (self.at_statement() || self.at_item())
+    /// Takes a reserved word that was meant as a name, with an error; nothing if it was probably meant as the keyword.
+    fn misused_word(&mut self, what: &str) -> Option<Name> {
+        let word = self.word(0);
+        let keyword = matches!(word, "if" | "then" | "else" | "where" | "and" | "or" | "not");
+        if !RESERVED.contains(&word) || keyword || self.token(0).first_on_line {
+            return None;
+        }
+        let span = self.span();
+        self.report(
+            Diagnostic::error(codes::E0018, format!("`{word}` is a reserved word and cannot be {what}"))
+                .at(span, "reserved word")
+                .expected([what])
+                .hint(format!("choose another name, for instance `{word}_`")),
+        );
+        self.bump();
+        Some(Name { text: Arc::from(word), span })
     }
 
     /// `[a, b, c]` of names; at least one.
@@ -270,12 +290,12 @@ impl<'a> Parser<'a> {
         let text = self.text_of(token.span);
         match token.kind {
             TokenKind::End => "the end of the file".to_owned(),
-            TokenKind::Int(_) | TokenKind::Float(_) => format!("the number `{text}`"),
+            TokenKind::Int(_) | TokenKind::Float(_) => format!("the number `{}`", clip(text)),
             TokenKind::Word if RESERVED.contains(&text) || self.is_keyword_by_context(0) => {
                 format!("the keyword `{text}`")
             }
-            TokenKind::Word if text.len() > 40 => "a long name".to_owned(),
-            TokenKind::Word | TokenKind::Punct(_) | TokenKind::Bad => format!("`{text}`"),
+
+            TokenKind::Word | TokenKind::Punct(_) | TokenKind::Bad => format!("`{}`", clip(text)),
         }
     }
 
@@ -299,7 +319,16 @@ impl<'a> Parser<'a> {
             Diagnostic::error(codes::E0006, format!("expected {wanted}, found {found}"))
                 .at(span, format!("expected {wanted}"))
         };
-        self.report(diagnostic.expected(expected.iter().copied()))
+        let diagnostic = diagnostic.expected(expected.iter().copied());
+        if !expected.contains(&"an operator") {
+            self.report(diagnostic)
+        } else if self.is("|") {
+            self.report(diagnostic.hint("the logical operators are `and` and `or`; `|t|` is the extent of t"))
+        } else if self.is_operand() && !expected.contains(&"`,`") {
+            self.report(diagnostic.hint("write `*` if a product is meant"))
+        } else {
+            self.report(diagnostic)
+        }
     }
 
     // ---- bounding
