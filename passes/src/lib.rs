@@ -1,1 +1,3 @@
 //! Weft's passes from IR to IR: canonicaliser, scheduling, lowering.
+
+pub mod canon;
