@@ -3,5 +3,6 @@
 mod codes;
 mod fmt;
 mod random;
+mod sema;
 mod support;
 mod syntax;
