@@ -1,0 +1,8 @@
+//! Integration tests of the crate, in one binary.
+
+mod codes;
+mod fmt;
+mod random;
+mod sema;
+mod support;
+mod syntax;
