@@ -46,6 +46,15 @@ impl Scheduler {
     }
 
     fn cut_one(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
+        if std::env::var_os("WEFT_DBG").is_some() {
+            eprintln!(
+                "{}cut {place:?} {} {} root {}",
+                "  ".repeat(self.path.len()),
+                id.0,
+                self.c.g.op(id).name(),
+                root.0
+            );
+        }
         if id != root && self.is_table(id) && !self.is_table(root) {
             return self.stored(id);
         }
@@ -53,6 +62,13 @@ impl Scheduler {
         let args = self.c.g.args(id).to_vec();
         match &op {
             Op::Sub { axes } => {
+                let elementwise = !self.c.g.op(args[0]).is_reduction() && !matches!(self.c.g.op(args[0]), Op::Rec(_));
+                if place == Place::Root && elementwise && self.c.is_heavy(args[0]) && self.readers(args[0]) <= 1 {
+                    // Read here only, once an element: its elementwise part is computed here.
+                    let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
+                    let pushed = self.c.push_to_reductions(args[0], &map)?;
+                    return self.cut_at(pushed, place, root, memo);
+                }
                 let body = if self.c.is_heavy(args[0]) { self.stored(args[0])? } else { args[0] };
                 let mut map = Vec::new();
                 for (&a, &p) in axes.iter().zip(&args[1..]) {
@@ -187,6 +203,11 @@ impl Scheduler {
     fn adds_no_axis(&self, id: NodeId, parts: &[NodeId]) -> bool {
         let free = self.c.g.free(id);
         parts.iter().any(|&p| self.c.is_heavy(p) && free.is_subset(self.c.g.free(p)))
+    }
+
+    /// How many terms of the layer read a term.
+    fn readers(&self, id: NodeId) -> usize {
+        self.readers.get(&id).copied().unwrap_or(0)
     }
 
     /// A contraction: a sum over enough elements, of a product.

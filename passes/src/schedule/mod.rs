@@ -127,6 +127,8 @@ pub(crate) struct Scheduler {
     pub(crate) stored: FxHashMap<NodeId, NodeId>,
     /// Runtime extents, and whether they are ragged.
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
+    /// How many terms of the canonical graph read a term.
+    pub(crate) readers: FxHashMap<NodeId, usize>,
     /// Names of values under way, from the output inwards, for error paths.
     pub(crate) path: Vec<String>,
 }
@@ -137,6 +139,12 @@ pub(crate) struct Scheduler {
 /// [`Error::Quadratic`] and [`Error::Unsupported`] for graphs that it cannot do; the others are bugs.
 pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Scheduled, Error> {
     let outputs = graph.outputs.clone();
+    let mut readers: FxHashMap<NodeId, usize> = FxHashMap::default();
+    for id in graph.reachable() {
+        for &a in graph.args(id) {
+            *readers.entry(a).or_insert(0) += 1;
+        }
+    }
     let mut s = Scheduler {
         plan: Plan::new(&graph.name),
         c: Canon::resume(graph, settings),
@@ -146,6 +154,7 @@ pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Sc
         memory: FxHashMap::default(),
         stored: FxHashMap::default(),
         extents: FxHashMap::default(),
+        readers,
         path: Vec::new(),
     };
     s.declare_extents();
