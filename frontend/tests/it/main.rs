@@ -3,5 +3,7 @@
 mod codes;
 mod fmt;
 mod random;
+mod robustness;
 mod support;
 mod syntax;
+mod syntax_errors;
