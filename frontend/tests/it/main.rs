@@ -1,7 +1,7 @@
 //! Integration tests of the crate, in one binary.
 #![allow(
     clippy::unwrap_used,
-    reason = "a helper that cannot read the repository or build its input fails the test that called it"
+    reason = "supporting functions that cannot read the repository or build their input fail the test that called them"
 )]
 
 mod codes;
