@@ -133,7 +133,8 @@ impl Search<'_> {
         }
         domains.extend(axes.iter().map(|&a| self.graph.axis(a).domain));
         domains.insert(self.domain);
-        let runtime: Vec<DomainId> = domains.iter().filter_map(|&d| self.base(d)).collect::<BTreeSet<_>>().into_iter().collect();
+        let runtime: Vec<DomainId> =
+            domains.iter().filter_map(|&d| self.base(d)).collect::<BTreeSet<_>>().into_iter().collect();
         let axes: Vec<AxisId> = axes.into_iter().collect();
         let mut budget = TRIES;
         // One size for all runtime extents: what differs only for unequal ones is rare, and the example is easier to read.
@@ -201,7 +202,8 @@ impl Search<'_> {
             return None;
         }
         let free = self.graph.free(self.value);
-        let mut axes: Vec<(AxisId, i64)> = env.iter().filter(|(a, _)| free.contains(**a)).map(|(&a, &x)| (a, x)).collect();
+        let mut axes: Vec<(AxisId, i64)> =
+            env.iter().filter(|(a, _)| free.contains(**a)).map(|(&a, &x)| (a, x)).collect();
         axes.sort_unstable();
         let extents = match self.base(self.domain) {
             Some(d) if value >= 0 => extents.get(&d).map(|&n| (d, n)).into_iter().collect(),
@@ -268,7 +270,8 @@ fn apply(f: MapFn, values: &[Value]) -> Option<Value> {
     if let (MapFn::Eq | MapFn::Ne, [a, b]) = (f, values) {
         return Some(Value::Bool((a == b) == (f == MapFn::Eq)));
     }
-    let ints: Vec<i64> = values.iter().map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect::<Option<_>>()?;
+    let ints: Vec<i64> =
+        values.iter().map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect::<Option<_>>()?;
     match (f, ints.as_slice()) {
         (MapFn::Lt, [a, b]) => Some(Value::Bool(a < b)),
         (MapFn::Le, [a, b]) => Some(Value::Bool(a <= b)),
