@@ -8,11 +8,8 @@ mod codes;
 mod docs;
 mod fmt;
 mod random;
-<<<<<<< HEAD
-mod sema;
-=======
 mod robustness;
->>>>>>> syntax
+mod sema;
 mod support;
 mod syntax;
 mod syntax_errors;
