@@ -7,7 +7,7 @@
 use super::ranges::RowTile;
 use super::{Error, Scheduler};
 use rustc_hash::FxHashMap;
-use weft_ir::graph::{self, AxisId, DomainId, Extent, Extremum, InputId, MapFn, NodeId, Op, Scalar};
+use weft_ir::graph::{self, AxisId, DomainId, Extremum, InputId, MapFn, NodeId, Op, Scalar};
 use weft_ir::kernel::{
     self, Access, Attrs, AxisSet, BinOp, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, Monoid, OpCode,
     ValueId, VarId,
@@ -798,6 +798,13 @@ impl<'s, 'p> Emitter<'s, 'p> {
             let extent = self.s.extent_expr(self.s.c.g.axis(a).domain, &batch);
             self.stay_inside(&mut guard, &index[n], &extent);
         }
+        // Grid points that differ in what the buffer lacks hold the same value: the first of them stores it.
+        for n in 0..self.kb.kernel().grid.len() {
+            let var = self.kb.kernel().grid[n].var;
+            if !index.iter().any(|e| self.uses(e, var)) {
+                guard.atoms.push(Expr::Var(var).equals(0));
+            }
+        }
         let elem = self.s.elem(self.s.c.g.input(input).dtype)?;
         let ty = self.kb.type_of(value);
         let value = if ty.is_some_and(|t| t.elem != elem) { self.kb.cast("out", value, elem) } else { value };
@@ -809,8 +816,18 @@ impl<'s, 'p> Emitter<'s, 'p> {
         Ok(())
     }
 
-    /// Is an extent ragged along a batch axis that has a position?
-    pub(crate) fn is_ragged(&self, axis: AxisId) -> bool {
-        matches!(self.s.c.g.extent(axis), Extent::Ragged(_))
+    /// Does an expression depend on a scalar, through definitions?
+    fn uses(&self, e: &Expr, var: VarId) -> bool {
+        let mut found = false;
+        e.visit(&mut |x| {
+            if let Expr::Var(v) = x {
+                found |= *v == var
+                    || match self.kb.kernel().var(*v).map(|v| &v.def) {
+                        Some(kernel::VarDef::Let(e) | kernel::VarDef::Position(e)) => self.uses(e, var),
+                        _ => false,
+                    };
+            }
+        });
+        found
     }
 }
