@@ -75,7 +75,11 @@ impl Scheduler {
                 Ok(self.c.make(&op, &[body])?)
             }
             _ if op.is_reduction() => self.cut_reduction(id, place, root, memo),
-            Op::Ein { guards, .. } => self.cut_operands(&op, &args, *guards as usize, place, root, memo),
+            Op::Ein { guards, .. } => {
+                let args =
+                    if place == Place::Root { self.join_strangers(&args, *guards as usize, root)? } else { args };
+                self.cut_operands(&op, &args, *guards as usize, place, root, memo)
+            }
             _ => self.cut_operands(&op, &args, 0, place, root, memo),
         }
     }
@@ -95,6 +99,29 @@ impl Scheduler {
             new.push(self.cut_at(a, place, root, memo)?);
         }
         Ok(self.c.make(op, &new)?)
+    }
+
+    /// Factors of a product whose long sums another kernel must compute are stored as one product: a normaliser and what it
+    /// normalises stay one pass.
+    fn join_strangers(&mut self, args: &[NodeId], guards: usize, root: NodeId) -> Result<Vec<NodeId>, Error> {
+        let strange = |s: &Self, f: NodeId| {
+            let sums = s.streamed(f);
+            !sums.is_empty()
+                && !matches!(s.c.g.op(f), Op::Sub { .. })
+                && sums.iter().all(|&x| x != root && !s.joins(x, root))
+        };
+        let (strangers, rest): (Vec<NodeId>, Vec<NodeId>) = args[guards..].iter().partition(|&&f| strange(self, f));
+        if strangers.len() < 2 {
+            return Ok(args.to_vec());
+        }
+        let product = self.c.product_of(&strangers)?;
+        if self.c.long_axes(product).len() > 1 || !self.is_no_larger(product, &strangers) {
+            return Ok(args.to_vec());
+        }
+        let mut new = args[..guards].to_vec();
+        new.push(self.stored(product)?);
+        new.extend(rest);
+        Ok(new)
     }
 
     fn cut_reduction(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
@@ -145,9 +172,7 @@ impl Scheduler {
             let reads_state = matches!(self.c.g.op(f), Op::Rec(_) | Op::Prev(_));
             if reads_state || rows.len() > 1 || !(whole || self.c.has_long_reduction(f)) {
                 fs.push(self.cut_at(f, Place::Inside, root, memo)?);
-            } else if streamed {
-                fs.push(self.store_maximal(f, root, memo)?);
-            } else if rows.is_empty() {
+            } else if streamed || rows.is_empty() {
                 fs.push(self.store_maximal(f, root, memo)?);
             } else {
                 match groups.iter_mut().find(|(r, _)| *r == rows) {

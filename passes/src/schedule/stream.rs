@@ -679,6 +679,12 @@ impl Emitter<'_, '_> {
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
         self.enter();
+        let start = Expr::Var(body.index);
+        self.spans.push(super::ranges::TileSpan {
+            axis: loop_axis,
+            t0: start.clone(),
+            t1: (start + step).min(extent.clone()),
+        });
         self.positions.insert(loop_axis, Expr::Var(body.pos));
         let mut guard = self.guard(&bounding)?;
         guard.atoms.push(Expr::Var(body.pos).lt(extent));
@@ -688,6 +694,7 @@ impl Emitter<'_, '_> {
         }
         let inner = self.accumulate(reductions, groups, s, tile.into(), &guard, &state.replaced(&body.carried))?;
         self.positions.remove(&loop_axis);
+        self.spans.pop();
         self.leave();
         let results = self.kb.end_loop(&inner.values());
         Ok(inner.replaced(&results))
