@@ -2,6 +2,7 @@
 
 pub mod dtype;
 pub mod graph;
+pub mod kernel;
 pub mod linear;
 
 pub use dtype::DType;
