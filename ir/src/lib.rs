@@ -4,5 +4,6 @@ pub mod dtype;
 pub mod graph;
 pub mod kernel;
 pub mod linear;
+pub mod loops;
 
 pub use dtype::DType;
