@@ -5,5 +5,6 @@ pub mod graph;
 pub mod kernel;
 pub mod linear;
 pub mod loops;
+pub mod program;
 
 pub use dtype::DType;
