@@ -92,6 +92,7 @@ mod plan;
 mod print;
 mod types;
 mod typing;
+pub mod verify;
 
 pub use build::{BuildError, KernelBuilder, LoopBody, is_name};
 pub use expr::{Atom, BinOp, Cmp, Expr, Guard};
