@@ -60,6 +60,7 @@
 //! the builder in `build`, the rules of well-formedness in `verify`.
 
 mod build;
+mod expand;
 mod kernel;
 mod ops;
 mod print;
@@ -68,6 +69,7 @@ mod types;
 mod verify;
 
 pub use build::KernelBuilder;
+pub use expand::expand_math;
 pub use kernel::{
     Access, Block, Buffer, Const, Dim, Extent, For, Kernel, MAX_SCRATCH_BYTES, MAX_UNROLL, Op, Pattern, Place,
     Reference, SCRATCH_ALIGN, Scratch, Stmt, Unroll, Value, Var, VarData,
