@@ -3,9 +3,7 @@
 //! Lanes lie along the contiguous axis of B; elements of A are splatted from memory in their natural layout; the
 //! accumulators are variables. Everything compute-bound is made of it.
 
-use weft_ir::loops::{
-    Access, Elem, Extent, Kernel, KernelBuilder, Ty, Unroll, Value, Var, VerifyError,
-};
+use weft_ir::loops::{Access, Elem, Extent, Kernel, KernelBuilder, Ty, Unroll, Value, Var, VerifyError};
 
 /// Shape of the block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

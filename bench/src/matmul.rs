@@ -66,15 +66,8 @@ pub fn kernel(blocks: Blocks) -> Result<Kernel, VerifyError> {
                 let zeros = b.zero(Ty::vector(Elem::F32, shape.lanes()));
                 let acc: Vec<Var> = (0..shape.rows).map(|i| b.var(format!("acc{i}"), zeros)).collect();
                 let b_start = b.mul(j, depth);
-                let operands = Operands {
-                    a,
-                    a_start,
-                    a_row: blocks.depth,
-                    a_depth: 1,
-                    b: packed,
-                    b_start,
-                    b_depth: lanes,
-                };
+                let operands =
+                    Operands { a, a_start, a_row: blocks.depth, a_depth: 1, b: packed, b_start, b_depth: lanes };
                 accumulate(b, shape, operands, depth, &acc);
                 let mut at = b.add(c_row, j);
                 for acc in acc {

@@ -9,9 +9,7 @@ pub enum CompileError {
     #[error("Cranelift cannot generate code for this machine: {0}")]
     Unsupported(String),
     /// The machine lacks instructions that the backend relies on.
-    #[error(
-        "this machine lacks {missing}, which the Cranelift backend needs (x86-64 with AVX2 and FMA, or AArch64)"
-    )]
+    #[error("this machine lacks {missing}, which the Cranelift backend needs (x86-64 with AVX2 and FMA, or AArch64)")]
     MissingFeature {
         /// Names of what is missing, as `/proc/cpuinfo` spells them.
         missing: String,

@@ -34,8 +34,7 @@ pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
     let isa = builder.finish(settings::Flags::new(flags)).map_err(|e| unsupported(e.to_string()))?;
     if isa.triple().architecture.to_string() == "x86_64" {
         let has = |name: &str| isa.isa_flags().iter().any(|flag| flag.name == name && flag.as_bool() == Some(true));
-        let missing: Vec<&str> =
-            NEEDED_X86.iter().filter(|n| !has(n)).map(|n| n.trim_start_matches("has_")).collect();
+        let missing: Vec<&str> = NEEDED_X86.iter().filter(|n| !has(n)).map(|n| n.trim_start_matches("has_")).collect();
         if !missing.is_empty() {
             return Err(CompileError::MissingFeature { missing: missing.join(", ") });
         }
@@ -50,7 +49,11 @@ pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
 pub fn describe_host() -> Result<String, CompileError> {
     let isa = isa()?;
     let on = |flag: &settings::Value| flag.as_bool() == Some(true) && flag.name.starts_with("has_");
-    let features: Vec<String> =
-        isa.isa_flags().iter().filter(|flag| on(flag)).map(|flag| flag.name.trim_start_matches("has_").to_owned()).collect();
+    let features: Vec<String> = isa
+        .isa_flags()
+        .iter()
+        .filter(|flag| on(flag))
+        .map(|flag| flag.name.trim_start_matches("has_").to_owned())
+        .collect();
     Ok(format!("{}, 128-bit vectors, {}", isa.triple(), features.join(" ")))
 }

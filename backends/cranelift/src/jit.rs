@@ -36,9 +36,7 @@ fn draft(kernel: &loops::Kernel, isa: OwnedTargetIsa) -> Result<Draft, CompileEr
     }
     let mut module = JITModule::new(builder);
     let signature = entry_signature(isa.as_ref());
-    let id = module
-        .declare_function(&kernel.name, Linkage::Export, &signature)
-        .map_err(|e| refused(kernel, &e))?;
+    let id = module.declare_function(&kernel.name, Linkage::Export, &signature).map_err(|e| refused(kernel, &e))?;
     let mut context = module.make_context();
     context.func.signature = signature;
     let mut declared: FxHashMap<Import, FuncId> = FxHashMap::default();
@@ -47,9 +45,8 @@ fn draft(kernel: &loops::Kernel, isa: OwnedTargetIsa) -> Result<Draft, CompileEr
             Some(&callee) => callee,
             None => {
                 let signature = import_signature(import, isa.as_ref());
-                let callee = module
-                    .declare_function(import.symbol(), Linkage::Import, &signature)
-                    .map_err(|e| e.to_string())?;
+                let callee =
+                    module.declare_function(import.symbol(), Linkage::Import, &signature).map_err(|e| e.to_string())?;
                 declared.insert(import, callee);
                 callee
             }

@@ -66,9 +66,7 @@ impl KernelSpec {
     }
 
     pub(crate) fn check_counts(&self, buffers: usize, dims: usize) -> Result<(), RuntimeError> {
-        for (what, expected, got) in
-            [("buffers", self.buffers.len(), buffers), ("dimensions", self.dims.len(), dims)]
-        {
+        for (what, expected, got) in [("buffers", self.buffers.len(), buffers), ("dimensions", self.dims.len(), dims)] {
             if expected != got {
                 return Err(RuntimeError::ArgumentCount { kernel: self.name.clone(), what, expected, got });
             }

@@ -49,8 +49,7 @@ fn run_attention(pool: &Pool, shape: Shape, length: usize, peak: f64) -> Result<
     let (q, k, v) = (timing::noise(size, 1), timing::noise(size, 2), timing::noise(size, 3));
     let mut o = vec![0.0f32; size];
     let mut memory = Memory::new();
-    let args =
-        [memory.lend(&q), memory.lend(&k), memory.lend(&v), memory.lend_mut(&mut o)].map(|id| memory.whole(id));
+    let args = [memory.lend(&q), memory.lend(&k), memory.lend(&v), memory.lend_mut(&mut o)].map(|id| memory.whole(id));
     let dims = [i64::try_from(heads)?, i64::try_from(length)?];
     let tasks = heads as u64 * (length as u64 / blocks.queries().unsigned_abs());
     pool.launch(&code, &mut memory, &args, &dims, tasks)?;

@@ -74,11 +74,7 @@ impl Emitter<'_, '_> {
     }
 
     fn mask_to_number(&mut self, mask: &Lanes, to: Ty) -> Lanes {
-        let one = if to.elem().is_float() {
-            weft_ir::loops::Const::Float(1.0)
-        } else {
-            weft_ir::loops::Const::Int(1)
-        };
+        let one = if to.elem().is_float() { weft_ir::loops::Const::Float(1.0) } else { weft_ir::loops::Const::Int(1) };
         let ones = self.constant(to, one);
         let mask = if to.elem().bytes() == 8 { self.widen_mask(mask) } else { mask.clone() };
         let ty = piece_type(to.elem());

@@ -50,8 +50,7 @@ impl Emitter<'_, '_> {
             Binary::Min | Binary::Max => self.extremum(op == Binary::Max, ty, x, y),
             Binary::Shl | Binary::Shr | Binary::ShrU => self.shift(op, ty, x, y),
             Binary::DivFloor | Binary::ModFloor => {
-                let divide =
-                    |e: &mut Self, [a, b]: [ir::Value; 2]| e.divide(op == Binary::ModFloor, a, b, divisor);
+                let divide = |e: &mut Self, [a, b]: [ir::Value; 2]| e.divide(op == Binary::ModFloor, a, b, divisor);
                 if ty.is_vector() {
                     self.per_lane([(x, ty.elem()), (y, ty.elem())], ty, divide)
                 } else {
@@ -98,9 +97,7 @@ impl Emitter<'_, '_> {
         match (ty.is_vector(), y.splat) {
             (false, _) => self.zip([x, y], |fb, [a, n]| shift(fb, a, n)),
             (true, Some(n)) => self.zip([x], |fb, [a]| shift(fb, a, n)),
-            (true, None) => {
-                self.per_lane([(x, ty.elem()), (y, ty.elem())], ty, |e, [a, n]| shift(&mut e.fb, a, n))
-            }
+            (true, None) => self.per_lane([(x, ty.elem()), (y, ty.elem())], ty, |e, [a, n]| shift(&mut e.fb, a, n)),
         }
     }
 

@@ -145,14 +145,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Whole-vector load where all lanes are on; else lane by lane, each behind its own branch.
-    fn masked_load(
-        &mut self,
-        r: &Reference,
-        mask: Value,
-        ty: Ty,
-        base: ir::Value,
-        offset: i32,
-    ) -> Emit<Lanes> {
+    fn masked_load(&mut self, r: &Reference, mask: Value, ty: Ty, base: ir::Value, offset: i32) -> Emit<Lanes> {
         let elem = ty.elem();
         let mask = self.lanes(mask)?;
         let (full, partial, done) = (self.fb.create_block(), self.fb.create_block(), self.fb.create_block());

@@ -148,9 +148,7 @@ impl Emitter<'_, '_> {
     fn combine(&mut self, op: Binary, ty: Ty, x: Lanes, y: Lanes) -> Lanes {
         let float = ty.elem().is_float();
         match op {
-            Binary::Add => {
-                self.zip([x, y], |fb, [a, b]| if float { fb.ins().fadd(a, b) } else { fb.ins().iadd(a, b) })
-            }
+            Binary::Add => self.zip([x, y], |fb, [a, b]| if float { fb.ins().fadd(a, b) } else { fb.ins().iadd(a, b) }),
             _ => self.extremum(op == Binary::Max, ty, x, y),
         }
     }
