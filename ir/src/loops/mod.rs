@@ -57,21 +57,32 @@
 //!
 //! # Where things are
 //! Types in `types`, operators and functions with their meaning in `ops` (the op table), data structures in `kernel`,
-//! the builder in `build`, the rules of well-formedness in `verify`.
+//! the builder in `build`, the rules of well-formedness in `verify`, the meaning in `scalar` (one lane) and `interp`
+//! (everything else), arithmetic for transcendental functions in `expand`.
 
+mod array;
 mod build;
+mod expand;
+mod interp;
 mod kernel;
+mod lex;
 mod ops;
+mod parse;
 mod print;
 mod scalar;
 mod types;
 mod verify;
 
+pub use array::Array;
 pub use build::KernelBuilder;
+pub use expand::expand_math;
+pub use interp::{InterpError, interpret};
 pub use kernel::{
     Access, Block, Buffer, Const, Dim, Extent, For, Kernel, MAX_SCRATCH_BYTES, MAX_UNROLL, Op, Pattern, Place,
     Reference, SCRATCH_ALIGN, Scratch, Stmt, Unroll, Value, Var, VarData,
 };
 pub use ops::{Binary, Compare, Domain, Function, Reduction, Unary};
+pub use parse::{ParseError, parse};
+pub use scalar::Scalar;
 pub use types::{Elem, LANE_QUANTUM, MAX_LANES, Space, Ty};
 pub use verify::{MAX_DEPTH, VerifyError, verify};
