@@ -11,6 +11,7 @@ mod error;
 mod host;
 mod jit;
 mod library;
+pub mod program;
 
 pub use cache::compile;
 pub use error::CompileError;

@@ -3,7 +3,7 @@
 //! A guard becomes a truth value: a scalar if it is the same in all lanes, a vector if not, and nothing at all if it always
 //! holds. Atoms that speak of a loop in whose `full` range the code runs are left out.
 
-use weft_ir::kernel::{Atom, AxisId, AxisSet, BinOp, Cmp, Expr, Guard, ValueId, VarDef, VarId};
+use weft_ir::kernel::{Atom, AxisId, AxisSet, BinOp, Cmp, Expr, Guard, VarDef, VarId};
 use weft_ir::loops::{Binary, Compare, Elem, Value};
 
 use super::emit::Emitter;
