@@ -185,7 +185,11 @@ impl Program {
         }
         let mut wanted = Vec::new();
         for (i, buffer) in self.buffers.iter().enumerate() {
-            if let (Role::Temp | Role::Decision, Some(life)) = (buffer.role, self.life(i)) {
+            if let (Role::Temp | Role::Decision, Some(mut life)) = (buffer.role, self.life(i)) {
+                // Decisions can be asked for after the run.
+                if buffer.role == Role::Decision {
+                    life.1 = self.launches.len();
+                }
                 wanted.push((buffer.bytes(extents)?.checked_next_multiple_of(BUFFER_ALIGN)?, i, life));
             }
         }

@@ -275,12 +275,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Copies an output out. Elements behind ragged ends, which no kernel writes, are 0.
+    /// Copies an output or a decision out. Elements behind ragged ends, which no kernel writes, are 0 in outputs and anything in
+    /// decisions, which lie in workspace.
     ///
     /// # Errors
     /// There is no such output.
     pub fn read(&self, name: &str) -> Result<Data, RunError> {
-        let i = self.find(name, |r| r == Role::Output, "output")?;
+        let i = self.find(name, |r| matches!(r, Role::Output | Role::Decision), "output")?;
         let buffer = &self.executable.program.buffers[i];
         let Some(region) = self.regions[i] else {
             return Err(RunError::Unknown { what: "output", name: name.to_owned() });

@@ -50,7 +50,13 @@ impl Emitter<'_> {
     }
 
     fn running_max(&mut self, inst: &Inst, s: ValueId, old: Value, over: &[AxisId], p: &Point) -> Emit<Value> {
-        let Some((last, outer)) = over.split_last() else { return Err("has no axis".into()) };
+        let Some((last, outer)) = over.split_last() else {
+            // A single key: the tile itself.
+            let mask = self.guard(&inst.attrs.guard, p)?;
+            let x = self.value(s, p)?;
+            let x = self.guarded(Monoid::Max, mask, x);
+            return Ok(self.kb.max(old, x));
+        };
         let extent = self.extent(*last);
         let chains = if extent % CHAINS == 0 && extent > CHAINS { CHAINS } else { 1 };
         let width = p.span.map_or(1, |s| s.width);

@@ -58,3 +58,47 @@ fn dense_causal_attention() {
         }
     }
 }
+
+/// Every hand-written plan at several tile extents and lengths, in single precision unless that changes its decisions.
+fn hand_written(name: &str, sizes: &[(&str, i64)], tolerance: f64) {
+    for (text, tolerance) in [(text(name), 1e-12), (single(&text(name)), tolerance)] {
+        for tile in [0, 1, 3, 8, 17] {
+            let mut plan = plan(&text, sizes);
+            if tile > 0 {
+                set_tiles(&mut plan, tile);
+            }
+            for lengths in [&[1i64][..], &[2], &[37, 5, 16], &[0, 29], &[53]] {
+                check(&plan, &[("B", &[lengths.len() as i64]), ("T", lengths)], 11, tolerance);
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_over_three_streams() {
+    hand_written("three_streams", &[("HKV", 2), ("OFFSET", 1)], 1e-5);
+}
+
+#[test]
+fn attention_over_codes() {
+    hand_written("codes_sequential", &[], 1e-5);
+    hand_written("codes_two_pass", &[], 1e-5);
+}
+
+#[test]
+fn attention_over_split_keys() {
+    hand_written("split_keys", &[("HKV", 1)], 1e-5);
+}
+
+#[test]
+fn attention_over_selected_keys() {
+    for tile in [0, 1, 3, 8, 17] {
+        let mut plan = plan(&text("prefix_threshold"), &[]);
+        if tile > 0 {
+            set_tiles(&mut plan, tile);
+        }
+        for lengths in [&[1i64][..], &[2], &[37, 5, 16], &[0, 29], &[53]] {
+            check(&plan, &[("B", &[lengths.len() as i64]), ("T", lengths)], 11, 1e-12);
+        }
+    }
+}
