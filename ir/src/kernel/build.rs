@@ -25,17 +25,21 @@ pub(super) const RESERVED: &[&str] = &[
     "table", "point",
 ];
 
-/// Is it a name of the text form: letters, digits, `_`, `.` and `'`, not starting with a digit, not reserved?
+/// Is it a name of the text form: words of letters, digits, `_` and `'`, joined by single dots (`k.wz`), not starting with a
+/// digit, not reserved?
 pub fn is_name(text: &str) -> bool {
-    let mut chars = text.chars();
-    let head = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    head && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '\'')) && !RESERVED.contains(&text)
+    let head = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '\''));
+    head && text.split('.').all(word) && !RESERVED.contains(&text)
 }
 
 /// A name made of `hint` that is not in `taken`, which receives it.
 fn fresh(taken: &mut FxHashSet<String>, hint: &str) -> String {
-    let mut base: String =
-        hint.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '\'') { c } else { '_' }).collect();
+    let mut base = hint.to_owned();
+    if !is_name(&base) {
+        base =
+            hint.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '\'') { c } else { '_' }).collect();
+    }
     if !base.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
         base.insert(0, '_');
     }

@@ -439,7 +439,7 @@ impl<'a> Checker<'a> {
                 self.integer_buffer(list);
             }
             Domain::Table { count } => {
-                self.check(self.plan.static_value(count).is_some(), "the extent of a table is not static")
+                self.check(self.plan.static_value(count).is_some(), "the extent of a table is not static");
             }
             Domain::Point { at } => {
                 bound(self, at);

@@ -1,5 +1,10 @@
 //! Tests of the kernel IR.
 
+mod build;
 mod golden;
 mod layers;
+mod ops;
 mod plans;
+mod rejects;
+mod run_errors;
+mod text;
