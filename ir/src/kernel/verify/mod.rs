@@ -18,10 +18,11 @@
 //!
 //! Memory
 //! - every access is in range (ragged extents included) wherever its guard holds. An integer tile in an index is an index
-//!   expression, or clamped, or guarded, or comes from a buffer with a declared range;
+//!   expression, or clamped, or guarded, or comes from a buffer with a declared range, and is used only where it was loaded;
 //! - `store` maps are injective: no two grid points and no two elements of a tile go to one place. (Iterations of a loop are
 //!   ordered; the interpreter reports those that overwrite each other.) `table_set` maps are injective over the tile, `accum`
 //!   maps of mode `exclusive` over the grid;
+//! - what one grid point stores no other grid point stores by another statement, or reads;
 //! - a kernel does not otherwise touch a buffer into which it accumulates.
 //!
 //! Padding
@@ -98,6 +99,8 @@ struct Checker<'a> {
     /// Padding on which a value is known to be 0, undefined or neither; see `padding`.
     padded: FxHashMap<ValueId, padding::Padded>,
     place: String,
+    /// Accesses to buffers so far.
+    sites: Vec<access::Site<'a>>,
 }
 
 impl<'a> Checker<'a> {
@@ -115,6 +118,7 @@ impl<'a> Checker<'a> {
             loops: Vec::new(),
             padded: FxHashMap::default(),
             place: String::new(),
+            sites: Vec::new(),
         }
     }
 
@@ -174,6 +178,9 @@ impl<'a> Checker<'a> {
             self.check(axis.valid.opaque.is_empty(), "the validity of an axis is affine");
         }
         self.stmts(&kernel.body);
+        if self.errors.is_empty() {
+            self.races();
+        }
         self.place.clear();
         self.check(self.ever_values.len() == kernel.values.len(), "some values of the table are never defined");
         self.check(self.ever_vars.len() == kernel.vars.len(), "some scalars of the table are never defined");
@@ -358,6 +365,7 @@ impl<'a> Checker<'a> {
                 self.check(axes.is_empty(), "a loaded scalar varies over tile axes");
                 self.integer_buffer(access);
                 self.in_range(access, &Guard::always());
+                self.site(access, &Guard::always(), false);
             }
             VarDef::Scalar(v) => {
                 self.use_value(*v);
@@ -410,6 +418,9 @@ impl<'a> Checker<'a> {
     fn memory(&mut self, inst: &Inst) {
         if let Some(access) = &inst.attrs.access {
             self.in_range(access, &inst.attrs.guard);
+            if matches!(inst.op, OpCode::Load | OpCode::Store) {
+                self.site(access, &inst.attrs.guard, inst.op == OpCode::Store);
+            }
         }
         match inst.op {
             OpCode::Store | OpCode::TableSet | OpCode::Accum => self.injective(inst),
@@ -487,7 +498,9 @@ impl<'a> Checker<'a> {
     fn list_is_bounded(&mut self, l: &Loop, list: &Access, count: &Expr) {
         let entry = list.entry(l.index, l.axis);
         let at = entry.index.last().cloned().unwrap_or(Expr::Const(0));
-        self.in_range(&entry, &Guard::from(at.lt(count.clone())));
+        let guard = Guard::from(at.lt(count.clone()));
+        self.in_range(&entry, &guard);
+        self.site(&entry, &guard, false);
     }
 
     fn carried(&mut self, carried: &[Carried], yields: &[ValueId], results: &[ValueId], own: AxisSet) {

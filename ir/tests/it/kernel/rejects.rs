@@ -45,6 +45,22 @@ const CASES: &[(&str, &str)] = &[
       %a = load x[b, t0 + i, %c] where [t0 + i < T[b]] else 0.0 STORE",
     ),
     (
+        "a gather exists",
+        "%c = load code[b, t0 + i] where [t0 + i < T[b], i < 2]
+      %a = load x[b, t0 + i, %c] where [t0 + i < T[b]] else 0.0 STORE",
+    ),
+    (
+        "a gather that exists is accepted",
+        "%c = load code[b, t0 + i] where [t0 + i < T[b], i < 2]
+      %a = load x[b, t0 + i, %c] where [t0 + i < T[b], i < 1] else 0.0 STORE",
+    ),
+    (
+        "positions of lists exist",
+        "loop j0 at p over j in list(ends[b], min(D, T[b])) {
+        %a = load x[b, p, d] where [p < T[b]] else 0.0
+      } STORE",
+    ),
+    (
         "a clamped gather is accepted",
         "%c = load wild[b, t0 + i] where [t0 + i < T[b]] else 0
       %last = fill 2 as i64
@@ -268,6 +284,20 @@ const PLANS: &[(&str, &str)] = &[
     ("extents speak of earlier dimensions", "plan p { extent B, T[B] buffer y: f64[t: T[2]] input }"),
     ("scratch accesses are in range", "plan p { kernel k { axis i: 4 scratch s: f64[3] init 0.0 %a = table_read s[i] } }"),
     ("table_set is injective", "plan p { kernel k { axis i: 4 scratch s: f64[4] %a = fill 0.0 as f64 on [i] table_set s[i // 2] = %a } }"),
+    (
+        "grid points read what no other one stores",
+        "plan p { extent B buffer y: f64[b: B] output init 0.0 kernel k { grid b: B %a = load y[B - 1 - b] store y[b] = %a } }",
+    ),
+    (
+        "updates in place are accepted",
+        "plan p { extent B buffer y: f64[b: B, i: 8] output init 0.0 kernel k { grid b: B, n: 2 axis i: 4
+         %a = load y[b, n * 4 + 3 - i] store y[b, n * 4 + i] = %a } }",
+    ),
+    (
+        "statements do not store over each other",
+        "plan p { extent B buffer y: f64[b: B] output kernel k { grid b: B %a = fill 0.0 as f64
+         store y[b] = %a where [b < 3] store y[b - 1] = %a where [b > 3] store y[3] = %a where [b == 1, B > 3] } }",
+    ),
     (
         "accumulated buffers are not read",
         "plan p { extent B buffer y: f64[b: B] output init 0.0 kernel k { grid b: B %a = load y[b] accum y[b] += %a mode staged } }",
