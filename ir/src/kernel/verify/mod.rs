@@ -82,6 +82,22 @@ pub fn verify(plan: &Plan) -> Result<(), Vec<VerifyError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// `full` claims that linear arithmetic does not show: each must be argued by whoever made it. The verifier does not refuse them
+/// (bounds at the corners of a tile can be exact where this proof is not); the interpreter tests every claim that it meets.
+/// The plan must be one that [`verify`] accepts.
+pub fn unproven_claims(plan: &Plan) -> Vec<VerifyError> {
+    let mut out = Vec::new();
+    for kernel in &plan.kernels {
+        if structure::kernel_declarations(plan, kernel).is_empty() {
+            let defs = Definitions::of(kernel);
+            let mut checker = Checker::new(plan, kernel, &defs);
+            checker.kernel();
+            out.append(&mut checker.claims);
+        }
+    }
+    out
+}
+
 /// Walks a kernel's statements in order, with what is in scope.
 struct Checker<'a> {
     plan: &'a Plan,
@@ -101,6 +117,8 @@ struct Checker<'a> {
     place: String,
     /// Accesses to buffers so far.
     sites: Vec<access::Site<'a>>,
+    /// `full` claims that are not shown.
+    claims: Vec<VerifyError>,
 }
 
 impl<'a> Checker<'a> {
@@ -119,6 +137,7 @@ impl<'a> Checker<'a> {
             padded: FxHashMap::default(),
             place: String::new(),
             sites: Vec::new(),
+            claims: Vec::new(),
         }
     }
 
@@ -391,6 +410,7 @@ impl<'a> Checker<'a> {
             self.use_value(*v);
         }
         self.guard(&inst.attrs.guard);
+        self.full_claims(&inst.attrs.guard);
         if let Some(at) = &inst.attrs.at {
             self.expr(at);
         }

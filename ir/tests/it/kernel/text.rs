@@ -1,9 +1,9 @@
 //! The text form: errors with places, no text that panics, everything prints and parses back.
 
 use proptest::prelude::*;
-use weft_ir::kernel::interp::{Bindings, Options, Tensor, run};
-use weft_ir::kernel::parse;
-use weft_ir::kernel::verify::verify;
+use weft_ir::kernel::interp::{Bindings, Options, RunErrorKind, Tensor, run};
+use weft_ir::kernel::verify::{unproven_claims, verify};
+use weft_ir::kernel::{Dim, ParamKind, Plan, parse};
 
 use super::golden::root;
 
@@ -27,6 +27,7 @@ fn hand_written_plans_print_and_parse_back() {
         assert_eq!(parse(&printed).as_ref(), Ok(&plan), "{name}");
         assert_eq!(parse(&printed).unwrap().to_string(), printed, "{name}");
         assert_eq!(verify(&plan), Ok(()), "{name}");
+        assert_eq!(unproven_claims(&plan), [], "{name}");
         if name == "causal" {
             insta::assert_snapshot!("causal_printed", printed);
         }
@@ -43,6 +44,15 @@ fn the_example_in_the_documentation_is_right() {
     assert_eq!(verify(&plan), Ok(()));
     let trimmed = |s: &str| s.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect::<Vec<_>>();
     assert_eq!(trimmed(&plan.to_string()), trimmed(&text), "is written as it is printed");
+}
+
+#[test]
+fn claims_that_do_not_follow_are_named() {
+    let (_, text) = files().into_iter().find(|(name, _)| name == "causal").unwrap();
+    let plan = parse(&text.replace("full [0, t0 + 1)", "full [0, t0 + 2)")).unwrap();
+    assert_eq!(verify(&plan), Ok(()));
+    let claims: Vec<_> = unproven_claims(&plan).iter().map(|c| c.message.clone()).collect();
+    assert_eq!(claims, ["[p <= t0 + i] is not shown inside the `full` range"]);
 }
 
 #[test]
@@ -109,6 +119,50 @@ fn survives(text: &str) {
     let _ = run(&plan, &bindings, Options { fuel: 20, max_elements: 2_000, ..Options::default() });
 }
 
+/// The text with some signs, numbers and names of bounds exchanged.
+fn damaged(text: &str, edits: &[(prop::sample::Index, usize)]) -> Option<String> {
+    const SWAPS: [&[&str]; 6] = [
+        &["<", "<=", ">", ">="],
+        &["+", "-"],
+        &["t0", "t1", "b0", "b1", "w0", "0", "1", "n"],
+        &["p", "t", "x", "e", "c"],
+        &["some", "every", "first", "count", "pool", "splits"],
+        &["BQ", "BJ", "SPLIT", "L", "M", "WIN", "LEAD", "D"],
+    ];
+    let mut tokens: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    for (at, pick) in edits {
+        let bare = |t: &str| t.trim_matches(['[', ']', '(', ')', ',', '\n']).to_owned();
+        let candidates: Vec<(usize, &[&str])> = tokens
+            .iter()
+            .enumerate()
+            .filter_map(|(i, t)| {
+                let bare = bare(t);
+                SWAPS.iter().find(|s| s.contains(&bare.as_str())).map(|s| (i, *s))
+            })
+            .collect();
+        let (i, swaps) = *candidates.get(at.index(candidates.len().max(1)))?;
+        let old = bare(&tokens[i]);
+        tokens[i] = tokens[i].replacen(&old, swaps[pick % swaps.len()], 1);
+    }
+    Some(tokens.join(" "))
+}
+
+/// Inputs of zeros for a batch of two.
+fn zeros(plan: &Plan, lengths: &[i64; 2]) -> Bindings {
+    let mut bindings = Bindings::default().extent("B", vec![2]).extent("T", lengths.to_vec());
+    for buffer in plan.buffers.iter().filter(|b| b.role.is_given()) {
+        let extent = |d: &Dim| match d.name.as_str() {
+            "b" => 2,
+            "t" => lengths.iter().max().copied().unwrap_or(0),
+            _ => plan.static_value(&d.extent).unwrap_or(0),
+        };
+        let shape: Vec<usize> = buffer.dims.iter().map(|d| usize::try_from(extent(d)).unwrap_or(0)).collect();
+        let size = shape.iter().product();
+        bindings = bindings.buffer(&buffer.name, Tensor { shape, data: vec![0.0; size] });
+    }
+    bindings
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -131,6 +185,30 @@ proptest! {
             }
         }
         survives(&tokens.join(" "));
+    }
+
+    /// What the verifier accepts runs without touching foreign memory, racing, or being malformed: plans in which a bound, a
+    /// sign or a number has been changed are either refused or harmless.
+    #[test]
+    fn accepted_plans_are_safe(file in 0usize..6, edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..8), 1..3), tile in 1i64..6) {
+        let (name, text) = files().swap_remove(file);
+        let Some(plan) = damaged(&text, &edits).and_then(|text| parse(&text).ok()) else { return Ok(()) };
+        let mut plan = plan;
+        for (param, value) in plan.params.iter().map(|p| (p.name.clone(), p.kind)).collect::<Vec<_>>() {
+            if value == ParamKind::Tile {
+                plan.set_param(&param, tile);
+            }
+        }
+        if verify(&plan).is_err() {
+            return Ok(());
+        }
+        for lengths in [[5, 3], [1, 0], [11, 7]] {
+            if let Err(e) = run(&plan, &zeros(&plan, &lengths), Options { fuel: 50_000, ..Options::default() }) {
+                use RunErrorKind as K;
+                let harmless = [K::Overlap, K::FullClaim, K::Unwritten, K::Undefined, K::Range, K::Limit, K::Order];
+                prop_assert!(harmless.contains(&e.kind), "{name} at {lengths:?}, tile {tile}: {e}\n{plan}");
+            }
+        }
     }
 
     /// Any characters at all.
