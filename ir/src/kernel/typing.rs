@@ -182,7 +182,7 @@ impl Rule<'_> {
                 let axes = first.axes.union(second.axes).union(guard_axes).minus(over);
                 if let Some(acc) = args.get(2) {
                     need(acc.elem == result, format!("accumulates into {}, not {}", acc.elem.name(), result.name()))?;
-                    need(!acc.axes.intersection(over).contains_all(over), "the accumulator has the contracted axis")?;
+                    need(acc.axes.intersection(over).is_empty(), "the accumulator has a contracted axis")?;
                     return one(result, axes.union(acc.axes));
                 }
                 one(result, axes)
