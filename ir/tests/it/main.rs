@@ -1,4 +1,3 @@
 //! Integration tests of the intermediate representations: one binary, one module per part.
 
-#[cfg(test)]
 mod kernel;

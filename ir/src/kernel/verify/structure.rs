@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::super::build::is_name;
+use super::super::declare::is_name;
 use super::super::expr::Expr;
 use super::super::ids::{AxisSet, BufferId, ValueId, VarId};
 use super::super::ops::{Access, OpCode, Place};

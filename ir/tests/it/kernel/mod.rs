@@ -1,5 +1,7 @@
 //! Tests of the kernel IR.
 
+#![cfg(test)]
+
 mod build;
 mod golden;
 mod layers;
