@@ -1,3 +1,9 @@
 //! Weft's intermediate representations: graph, kernel and loop IR, with verifiers, text forms, evaluator and interpreter.
 
+pub mod dtype;
+pub mod eval;
+pub mod graph;
 pub mod kernel;
+pub mod linear;
+
+pub use dtype::DType;

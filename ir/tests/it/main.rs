@@ -1,3 +1,4 @@
 //! Integration tests of the intermediate representations: one binary, one module per part.
 
+mod graph;
 mod kernel;

@@ -1,0 +1,32 @@
+//! Affine integer terms over the axes of a graph.
+
+use super::axes::AxisId;
+use super::map::MapFn;
+use super::node::{Graph, NodeId};
+use super::op::{Op, Scalar};
+use crate::linear::Lin;
+
+/// `constant + sum of coefficient * axis`.
+pub type Affine = Lin<AxisId>;
+
+impl Affine {
+    /// The form of a node, or `None` where it is not affine or its coefficients leave i64.
+    #[must_use]
+    pub fn of(graph: &Graph, id: NodeId) -> Option<Self> {
+        match graph.op(id) {
+            Op::Const(Scalar::Int(c)) => Some(Self::new(*c)),
+            Op::Index(a) => Some(Self::var(*a)),
+            Op::Map(f) => {
+                let mut args = graph.args(id).iter().map(|&a| Self::of(graph, a));
+                match f {
+                    MapFn::Add => args.try_fold(Self::default(), |acc, x| acc.checked_add(&x?, 1)),
+                    MapFn::Sub => args.next()??.checked_add(&args.next()??, -1),
+                    MapFn::Neg => args.next()??.scaled(-1),
+                    MapFn::Mul => args.try_fold(Self::new(1), |acc, x| acc.times(&x?)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Linear integer forms and systems of inequalities: exact elimination by Fourier and Motzkin.
+//!
+//! Elimination is over the rationals, tightened to integers where all coefficients share a divisor. It is sound for
+//! proofs of infeasibility (what has no rational point has no integer point); it may miss some that need more.
+
+use std::collections::BTreeMap;
+
+/// `constant + sum of coefficient * variable`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Lin<V> {
+    terms: BTreeMap<V, i64>,
+    constant: i64,
+}
+
+impl<V> Default for Lin<V> {
+    fn default() -> Self {
+        Self { terms: BTreeMap::new(), constant: 0 }
+    }
+}
+
+impl<V: Ord + Clone> Lin<V> {
+    /// A constant form.
+    #[must_use]
+    pub fn new(constant: i64) -> Self {
+        Self { terms: BTreeMap::new(), constant }
+    }
+
+    /// One variable.
+    #[must_use]
+    pub fn var(v: V) -> Self {
+        Self { terms: BTreeMap::from([(v, 1)]), constant: 0 }
+    }
+
+    /// `self + factor * other`, or `None` where a number leaves i64.
+    #[must_use]
+    pub fn checked_add(&self, other: &Self, factor: i64) -> Option<Self> {
+        let mut sum = self.clone();
+        sum.constant = sum.constant.checked_add(other.constant.checked_mul(factor)?)?;
+        for (v, &c) in &other.terms {
+            let slot = sum.terms.entry(v.clone()).or_insert(0);
+            *slot = slot.checked_add(c.checked_mul(factor)?)?;
+        }
+        sum.terms.retain(|_, c| *c != 0);
+        Some(sum)
+    }
+
+    /// `self + number`, or `None` on overflow.
+    #[must_use]
+    pub fn offset(&self, number: i64) -> Option<Self> {
+        Some(Self { terms: self.terms.clone(), constant: self.constant.checked_add(number)? })
+    }
+
+    /// `factor * self`, or `None` on overflow.
+    #[must_use]
+    pub fn scaled(&self, factor: i64) -> Option<Self> {
+        Self::default().checked_add(self, factor)
+    }
+
+    /// The product, where one of the two is a constant.
+    #[must_use]
+    pub fn times(&self, other: &Self) -> Option<Self> {
+        match (self.as_constant(), other.as_constant()) {
+            (Some(c), _) => other.scaled(c),
+            (_, Some(c)) => self.scaled(c),
+            _ => None,
+        }
+    }
+
+    /// Variables with coefficients other than 0, in order.
+    pub fn terms(&self) -> impl Iterator<Item = (&V, i64)> + '_ {
+        self.terms.iter().map(|(v, &c)| (v, c))
+    }
+
+    /// Coefficient of a variable.
+    #[must_use]
+    pub fn coefficient(&self, v: &V) -> i64 {
+        self.terms.get(v).copied().unwrap_or(0)
+    }
+
+    /// The constant.
+    #[must_use]
+    pub fn constant(&self) -> i64 {
+        self.constant
+    }
+
+    /// The value, if there are no variables.
+    #[must_use]
+    pub fn as_constant(&self) -> Option<i64> {
+        self.terms.is_empty().then_some(self.constant)
+    }
+
+    /// The variable, if the form is just one.
+    #[must_use]
+    pub fn as_var(&self) -> Option<&V> {
+        match self.terms.iter().next() {
+            Some((v, 1)) if self.terms.len() == 1 && self.constant == 0 => Some(v),
+            _ => None,
+        }
+    }
+
+    /// The form with `v` replaced.
+    #[must_use]
+    pub fn substitute(&self, v: &V, by: &Self) -> Option<Self> {
+        let c = self.coefficient(v);
+        if c == 0 {
+            return Some(self.clone());
+        }
+        let mut rest = self.clone();
+        rest.terms.remove(v);
+        rest.checked_add(by, c)
+    }
+
+    /// Splits into multiples of `m` and the rest: `self = m * high + low`, with the constants and coefficients of `low`
+    /// in `0 .. m`.
+    #[must_use]
+    pub fn split_multiple(&self, m: i64) -> (Self, Self) {
+        let part = |f: fn(i64, i64) -> i64| Self {
+            terms: self.terms.iter().map(|(v, &c)| (v.clone(), f(c, m))).filter(|&(_, c)| c != 0).collect(),
+            constant: f(self.constant, m),
+        };
+        (part(i64::div_euclid), part(i64::rem_euclid))
+    }
+
+    /// Divides `self >= 0` by the common divisor of the coefficients, rounding the constant down.
+    fn tightened(mut self) -> Self {
+        let g = self.terms.values().fold(0i64, |g, &c| gcd(g, c));
+        if g > 1 {
+            for c in self.terms.values_mut() {
+                *c /= g;
+            }
+            self.constant = self.constant.div_euclid(g);
+        }
+        self
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    // Only i64::MIN has a divisor beyond i64, and then 1 is a safe answer.
+    i64::try_from(a).unwrap_or(1)
+}
+
+/// Elimination made the system too large to go on; nothing is known then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooLarge;
+
+/// Conjunction of inequalities `form >= 0`.
+#[derive(Clone, Debug)]
+pub struct System<V> {
+    rows: Vec<Lin<V>>,
+    contradiction: bool,
+}
+
+impl<V> Default for System<V> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), contradiction: false }
+    }
+}
+
+/// Beyond this many inequalities an elimination is given up.
+const LIMIT: usize = 400;
+
+impl<V: Ord + Clone> System<V> {
+    /// The system without inequalities.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `form >= 0`.
+    pub fn at_least_zero(&mut self, form: Lin<V>) {
+        let form = form.tightened();
+        match form.as_constant() {
+            Some(c) => self.contradiction |= c < 0,
+            None => {
+                // Of two inequalities with the same left side only the tighter says anything.
+                match self.rows.iter_mut().find(|r| r.terms == form.terms) {
+                    Some(r) => r.constant = r.constant.min(form.constant),
+                    None => self.rows.push(form),
+                }
+            }
+        }
+    }
+
+    /// Adds `form == 0`.
+    pub fn zero(&mut self, form: &Lin<V>) {
+        self.at_least_zero(form.clone());
+        if let Some(negated) = form.scaled(-1) {
+            self.at_least_zero(negated);
+        }
+    }
+
+    /// The inequalities left.
+    #[must_use]
+    pub fn rows(&self) -> &[Lin<V>] {
+        &self.rows
+    }
+
+    /// Is an inequality without variables false?
+    #[must_use]
+    pub fn contradiction(&self) -> bool {
+        self.contradiction
+    }
+
+    /// Every variable of the system.
+    #[must_use]
+    pub fn vars(&self) -> Vec<V> {
+        let mut all: Vec<V> = self.rows.iter().flat_map(|r| r.terms.keys().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Projects `v` away.
+    ///
+    /// # Errors
+    /// When the system grows too large; it is unchanged then.
+    pub fn eliminate(&mut self, v: &V) -> Result<(), TooLarge> {
+        let (with, rest): (Vec<_>, Vec<_>) = self.rows.iter().cloned().partition(|r| r.coefficient(v) != 0);
+        let (lower, upper): (Vec<_>, Vec<_>) = with.into_iter().partition(|r| r.coefficient(v) > 0);
+        if rest.len() + lower.len() * upper.len() > LIMIT {
+            return Err(TooLarge);
+        }
+        let mut next = Self { rows: rest, contradiction: self.contradiction };
+        for l in &lower {
+            for u in &upper {
+                let (a, b) = (l.coefficient(v), -u.coefficient(v));
+                let g = gcd(a, b);
+                let sum = l.scaled(b / g).and_then(|x| x.checked_add(u, a / g)).ok_or(TooLarge)?;
+                next.at_least_zero(sum);
+            }
+        }
+        *self = next;
+        Ok(())
+    }
+
+    /// Has the system certainly no integer solution? `false` also where elimination gave up.
+    #[must_use]
+    pub fn infeasible(&self) -> bool {
+        let mut s = self.clone();
+        loop {
+            if s.contradiction {
+                return true;
+            }
+            // The variable that makes the fewest new rows goes first.
+            let Some(v) = s.vars().into_iter().min_by_key(|v| {
+                let (mut lo, mut hi) = (0usize, 0usize);
+                for r in &s.rows {
+                    match r.coefficient(v) {
+                        0 => {}
+                        c if c > 0 => lo += 1,
+                        _ => hi += 1,
+                    }
+                }
+                lo * hi
+            }) else {
+                return false;
+            };
+            if s.eliminate(&v).is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Is `form >= 0` wherever the system holds?
+    #[must_use]
+    pub fn implies(&self, form: &Lin<V>) -> bool {
+        let mut s = self.clone();
+        match form.scaled(-1).and_then(|f| f.offset(-1)) {
+            Some(violated) => s.at_least_zero(violated),
+            None => return false,
+        }
+        s.infeasible()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lin(terms: &[(&'static str, i64)], constant: i64) -> Lin<&'static str> {
+        terms.iter().fold(Lin::new(constant), |l, &(v, c)| l.checked_add(&Lin::var(v), c).expect("small"))
+    }
+
+    #[test]
+    fn blocks_stay_below_the_extent() {
+        // c <= n - 1, 16 n <= t <= 16 n + 15, 0 <= l < 16  =>  16 c + l <= t - 1
+        let mut s = System::new();
+        s.at_least_zero(lin(&[("n", 1), ("c", -1)], -1));
+        s.at_least_zero(lin(&[("t", 1), ("n", -16)], 0));
+        s.at_least_zero(lin(&[("l", -1)], 15));
+        assert!(s.implies(&lin(&[("t", 1), ("c", -16), ("l", -1)], -1)));
+        assert!(!s.implies(&lin(&[("t", 1), ("c", -16), ("l", -1)], -2)));
+    }
+
+    #[test]
+    fn integers_are_tighter_than_rationals() {
+        // 2 x == 1 has rational but no integer solutions
+        let mut s = System::new();
+        s.zero(&lin(&[("x", 2)], -1));
+        assert!(s.infeasible());
+    }
+
+    #[test]
+    fn feasible_systems_are_not_refuted() {
+        let mut s = System::new();
+        s.at_least_zero(lin(&[("x", 1), ("y", -1)], -3));
+        s.at_least_zero(lin(&[("y", 1)], 0));
+        assert!(!s.infeasible());
+    }
+}

@@ -1,0 +1,24 @@
+//! Which axes are long.
+
+use weft_ir::graph::{DomainId, Extent, Graph, Role};
+
+/// Does the extent of a domain grow with the length of a sequence? See the head of [`crate::canon`].
+#[must_use]
+pub fn is_long_domain(graph: &Graph, domain: DomainId) -> bool {
+    let d = graph.domain(domain);
+    match d.extent {
+        Extent::Const(_) => false,
+        Extent::Ragged(_) => true,
+        Extent::Derived { base, .. } => is_long_domain(graph, base),
+        Extent::Runtime => {
+            let batch_of_another =
+                graph.domains().iter().any(|o| matches!(o.extent, Extent::Ragged(b) if graph.axis(b).domain == domain));
+            let shared = graph.axes().iter().filter(|a| a.domain == domain).count() > 1;
+            // A runtime extent that is summed over inside the layer (a memory that is attended to) is long too; only one
+            // whose every term rides along is a batch. Without any ragged domain the first runtime domain is the batch.
+            let first_runtime =
+                graph.domains().iter().position(|o| o.extent == Extent::Runtime) == Some(domain.index());
+            d.role == Role::Time || (!batch_of_another && (shared || !first_runtime))
+        }
+    }
+}

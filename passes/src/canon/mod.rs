@@ -1,0 +1,242 @@
+//! The canonicaliser: a deterministic pass from a definition to the form that scheduling reads.
+//!
+//! It is mandatory, not an optimisation: hoisting row factors out of sums is what makes a softmax times values one pass
+//! instead of two, and pushed substitutions are what makes equal terms equal.
+//!
+//! # Canonical form
+//!
+//! * Integers are affine: `add` of `mul(constant, atom)` and a constant, in canonical order; quotients and remainders by
+//!   constants have multiples of the divisor taken out.
+//! * Integer comparisons are `le(0, form)`, `eq(form, 0)` or `ne(form, 0)`, the coefficients without common divisor.
+//!   `not` stands only before atoms without such a form (comparisons of floats, inputs).
+//! * There is no subtraction, negation, division or float `select`: `a - b` is `a + (-1) b`, `a / b` is `a * inv(b)`, and
+//!   `if c then a else b` is `[c] a + [not c] b`.
+//! * Products are flat `ein` nodes: one constant, guards without conjunctions, sorted factors. A sum over axes holds only
+//!   what mentions them; everything else is hoisted out of it (but see [`sums`]). A sum in a sum stays one.
+//! * Bound axes have names by domain and depth, so that equal sums are one node.
+//! * `sub` stands only before inputs, `prev`, and *row values*: terms over at most one long axis that contain a
+//!   reduction. Those will be stored, and the substitution is the index map of the read. It is pushed through all
+//!   else.
+//! * `stop` is its operand, `ste` its value: gradients are taken before this pass.
+//!
+//! # Long and short axes
+//!
+//! An axis is *long* if its extent grows with a runtime extent that some axis of the layer is reduced, reread or ordered
+//! over: time, what is derived from it, and runtime extents that more than one axis shares. A batch is not.
+
+mod axes;
+mod bools;
+mod fingerprint;
+mod floats;
+mod ints;
+mod rebuild;
+pub mod sums;
+
+use crate::canon::fingerprint::Fingerprints;
+use rustc_hash::FxHashMap;
+use weft_ir::DType;
+use weft_ir::graph::{AxisId, DomainId, Error, Graph, NodeId, Op, Output, RecDecl, RecId};
+
+pub use axes::is_long_domain;
+pub use ints::IntForm;
+
+/// Settings of the pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What the type parameter `float` is.
+    pub float: DType,
+}
+
+/// Brings a graph into canonical form.
+///
+/// # Errors
+/// Only for graphs that do not verify.
+pub fn canonicalise(graph: &Graph, settings: Settings) -> Result<Graph, Error> {
+    graph.verify()?;
+    let mut canon = Canon::new(graph, settings);
+    let mut memo = FxHashMap::default();
+    for out in &graph.outputs {
+        let node = canon.import(graph, out.node, &mut memo)?;
+        let dtype = canon.resolve(out.dtype);
+        canon.g.outputs.push(Output { name: out.name.clone(), axes: out.axes.clone(), dtype, node });
+    }
+    canon.g.verify()?;
+    Ok(canon.g)
+}
+
+/// The graph being made, with what its smart constructors need. Axes and domains keep the ids that they have in the
+/// source graph; canonical bound axes come after them.
+pub struct Canon {
+    /// The graph being made.
+    pub g: Graph,
+    settings: Settings,
+    prints: Fingerprints,
+    /// Depth of binders in a node, by id.
+    depth: Vec<u32>,
+    /// Does a node contain a reduction, recurrence or decision, by id; and one over a long axis?
+    heavy: Vec<(bool, bool)>,
+    long: Vec<bool>,
+    bound: FxHashMap<(DomainId, u32, u32), AxisId>,
+    recs: FxHashMap<RecId, RecId>,
+}
+
+impl Canon {
+    /// An empty graph over the axes, domains and inputs of `source`.
+    #[must_use]
+    pub fn new(source: &Graph, settings: Settings) -> Self {
+        let mut g = Graph::new(&source.name);
+        for d in source.domains() {
+            g.add_domain(&d.name, d.extent, d.role);
+        }
+        for a in source.axes() {
+            g.add_axis(&a.name, a.domain);
+        }
+        for i in source.inputs() {
+            let mut i = i.clone();
+            i.dtype = if i.dtype == DType::Float { settings.float } else { i.dtype };
+            g.add_input(i);
+        }
+        let long = (0..g.domains().len() as u32).map(|d| is_long_domain(source, DomainId(d))).collect();
+        Self {
+            prints: Fingerprints::new(&g),
+            g,
+            settings,
+            depth: Vec::new(),
+            heavy: Vec::new(),
+            long,
+            bound: FxHashMap::default(),
+            recs: FxHashMap::default(),
+        }
+    }
+
+    /// Continues from a canonical graph, to make further canonical terms in it.
+    #[must_use]
+    pub fn resume(graph: Graph, settings: Settings) -> Self {
+        let long = (0..graph.domains().len() as u32).map(|d| is_long_domain(&graph, DomainId(d))).collect();
+        let mut canon = Self {
+            prints: Fingerprints::new(&graph),
+            g: graph,
+            settings,
+            depth: Vec::new(),
+            heavy: Vec::new(),
+            long,
+            bound: FxHashMap::default(),
+            recs: FxHashMap::default(),
+        };
+        canon.catch_up();
+        canon
+    }
+
+    /// What a type is when the type parameter is known.
+    #[must_use]
+    pub fn concrete(&self, dtype: DType) -> DType {
+        self.resolve(dtype)
+    }
+
+    fn resolve(&self, dtype: DType) -> DType {
+        if dtype == DType::Float { self.settings.float } else { dtype }
+    }
+
+    /// Makes a node as it stands and keeps the side tables in step.
+    pub(crate) fn raw(&mut self, op: Op, args: &[NodeId]) -> Result<NodeId, Error> {
+        let id = self.g.add(op, args)?;
+        self.catch_up();
+        Ok(id)
+    }
+
+    fn catch_up(&mut self) {
+        for n in self.depth.len()..self.g.len() {
+            let id = NodeId(n as u32);
+            let op = self.g.op(id);
+            let inner = self.g.args(id).iter().map(|a| self.depth[a.index()]).max().unwrap_or(0);
+            self.depth.push(inner + u32::from(op.is_reduction()));
+            let (mut any, mut long) = self
+                .g
+                .args(id)
+                .iter()
+                .fold((false, false), |(x, y), a| (x | self.heavy[a.index()].0, y | self.heavy[a.index()].1));
+            if op.is_reduction() || matches!(op, Op::Rec(_)) {
+                any = true;
+                long |= matches!(op, Op::Rec(_)) || op.bound().iter().any(|&a| self.is_long(a));
+            }
+            self.heavy.push((any, long));
+            self.prints.push(&self.g, id);
+        }
+    }
+
+    /// Does the extent of an axis grow with time?
+    #[must_use]
+    pub fn is_long(&self, axis: AxisId) -> bool {
+        self.long.get(self.g.axis(axis).domain.index()).copied().unwrap_or(false)
+    }
+
+    /// Does a term contain a reduction, a recurrence or a decision?
+    #[must_use]
+    pub fn is_heavy(&self, id: NodeId) -> bool {
+        self.heavy[id.index()].0
+    }
+
+    /// Does a term contain a reduction over a long axis, or a recurrence?
+    #[must_use]
+    pub fn has_long_reduction(&self, id: NodeId) -> bool {
+        self.heavy[id.index()].1
+    }
+
+    /// Long free axes of a term.
+    #[must_use]
+    pub fn long_axes(&self, id: NodeId) -> Vec<AxisId> {
+        self.g.free(id).iter().filter(|&a| self.is_long(a)).collect()
+    }
+
+    /// A term over at most one long axis with a reduction in it: it will be stored if it is read elsewhere.
+    #[must_use]
+    pub fn is_row_value(&self, id: NodeId) -> bool {
+        self.is_heavy(id) && self.long_axes(id).len() <= 1
+    }
+
+    /// Canonical form of a node of another graph with the same axes.
+    fn import(&mut self, from: &Graph, id: NodeId, memo: &mut FxHashMap<NodeId, NodeId>) -> Result<NodeId, Error> {
+        if let Some(&done) = memo.get(&id) {
+            return Ok(done);
+        }
+        // Operands have smaller ids: visiting in order of id needs no recursion, and so no stack.
+        let mut needed = vec![id];
+        let mut order = Vec::new();
+        while let Some(n) = needed.pop() {
+            if !memo.contains_key(&n) && !order.contains(&n) {
+                order.push(n);
+                needed.extend(from.args(n));
+            }
+        }
+        order.sort_unstable();
+        for n in order {
+            let args: Vec<NodeId> = from.args(n).iter().map(|a| memo[a]).collect();
+            let op = match from.op(n) {
+                Op::Rec(r) => Op::Rec(self.import_rec(from, *r)),
+                Op::Prev(r) => Op::Prev(self.import_rec(from, *r)),
+                Op::Cast(t) => Op::Cast(self.resolve(*t)),
+                other => other.clone(),
+            };
+            let made = self.make(&op, &args)?;
+            if let Some(label) = from.label(n) {
+                self.g.set_label(made, label);
+            }
+            memo.insert(n, made);
+        }
+        Ok(memo[&id])
+    }
+
+    fn import_rec(&mut self, from: &Graph, rec: RecId) -> RecId {
+        if let Some(&r) = self.recs.get(&rec) {
+            return r;
+        }
+        let RecDecl { name, time, state, dtype } = from.rec(rec).clone();
+        let dtype = self.resolve(dtype);
+        let made = self.g.add_rec(RecDecl { name, time, state, dtype });
+        self.recs.insert(rec, made);
+        made
+    }
+}
+
+#[cfg(test)]
+mod tests;
