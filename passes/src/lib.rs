@@ -2,3 +2,4 @@
 
 pub mod canon;
 pub mod lower;
+pub mod schedule;

@@ -1,14 +1,102 @@
 //! Accesses in range, injective maps.
 
-use super::super::expr::{Expr, Guard};
-use super::super::ids::AxisSet;
+use super::super::expr::{Atom, Expr, Guard};
+use super::super::ids::{AxisSet, VarId};
 use super::super::ops::{Access, AccumMode, Inst, OpCode, Place};
-use super::super::plan::VarDef;
+use super::super::plan::{Loop, VarDef};
+use super::super::print::guard_text;
 use super::Checker;
 use super::facts::{Copy, Facts};
 use super::linear::Linear;
 
-impl Checker<'_> {
+/// An access with everything that is known where it stands.
+#[derive(Clone)]
+pub(super) struct Site<'a> {
+    access: Access,
+    guard: Guard,
+    loops: Vec<&'a Loop>,
+    conditions: Vec<(Atom, bool)>,
+    writes: bool,
+    place: String,
+}
+
+impl<'a> Checker<'a> {
+    /// Remembers an access to a buffer for [`Self::races`].
+    pub(super) fn site(&mut self, access: &Access, guard: &Guard, writes: bool) {
+        self.sites.push(Site {
+            access: access.clone(),
+            guard: guard.clone(),
+            loops: self.loops.clone(),
+            conditions: self.conditions.clone(),
+            writes,
+            place: self.place.clone(),
+        });
+    }
+
+    /// What one grid point stores no other grid point stores by another statement, or reads.
+    pub(super) fn races(&mut self) {
+        let sites = std::mem::take(&mut self.sites);
+        for (i, a) in sites.iter().enumerate() {
+            for b in sites.get(i + 1..).unwrap_or_default() {
+                if a.access.place != b.access.place || !(a.writes || b.writes) {
+                    continue;
+                }
+                if let Some(var) = self.meet(a, b) {
+                    self.place.clone_from(&b.place);
+                    let name = self.kernel.var(var).map_or("?", |v| &v.name);
+                    let other = &a.place;
+                    self.error(format!(
+                        "grid points that differ in `{name}` are not shown to stay apart from those at `{other}`"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// A grid variable in which two grid points may differ that meet in one element, one at each site.
+    fn meet(&self, a: &Site<'a>, b: &Site<'a>) -> Option<VarId> {
+        let mut left: Vec<_> = self.kernel.grid.iter().map(|g| g.var).collect();
+        let mut shared = Vec::new();
+        loop {
+            let before = left.len();
+            let mut facts = Facts::new(self.plan, self.kernel, self.defs);
+            facts.shared_vars.clone_from(&shared);
+            for (site, copy) in [(a, Copy::First), (b, Copy::Second)] {
+                for axis in &self.kernel.grid {
+                    facts.mention(axis.var, copy);
+                }
+                for l in &site.loops {
+                    facts.mention(l.index, copy);
+                }
+                for (atom, holds) in &site.conditions {
+                    facts.assume(atom, *holds, copy);
+                }
+                for atom in &site.guard.atoms {
+                    facts.assume(atom, true, copy);
+                }
+            }
+            for (x, y) in a.access.index.iter().zip(&b.access.index) {
+                let pair = facts.linear(x, Copy::First).zip(facts.linear(y, Copy::Second));
+                if let Some((x, y)) = pair {
+                    facts.assume_equal(&x, &y);
+                }
+            }
+            left.retain(|var| {
+                let expr = Expr::from(*var);
+                let pair = facts.linear(&expr, Copy::First).zip(facts.linear(&expr, Copy::Second));
+                let equal = pair.and_then(|(x, y)| Some((x.minus(&y)?, y.minus(&x)?)));
+                let equal = equal.is_some_and(|(p, q)| facts.proves_ge0(&p) && facts.proves_ge0(&q));
+                if equal {
+                    shared.push(*var);
+                }
+                !equal
+            });
+            if left.is_empty() || left.len() == before {
+                return left.first().copied();
+            }
+        }
+    }
+
     /// Every index lies inside its dimension wherever the guard holds.
     pub(super) fn in_range(&mut self, access: &Access, guard: &Guard) {
         let (name, extents): (&str, Vec<Expr>) = match access.place {
@@ -54,6 +142,23 @@ impl Checker<'_> {
                 self.error(format!("index `{text}` {which} along dimension {d} of `{name}`{hint}"));
             }
             dims.push(at);
+        }
+        self.exists(guard, &mut facts);
+    }
+
+    /// Integers that were loaded under a guard without `else`, and positions of lists, are used only where they exist.
+    fn exists(&mut self, guard: &Guard, facts: &mut Facts<'_>) {
+        let mut checked = 0;
+        // Proving one may speak of further ones.
+        while let Some(needed) = facts.relied.get(checked).cloned() {
+            checked += 1;
+            let affine = needed.atoms.iter().all(|a| guard.atoms.contains(a) || facts.proves(a, Copy::First));
+            if !affine || !needed.opaque.iter().all(|v| guard.opaque.contains(v)) {
+                let text = guard_text(self.plan, self.kernel, &needed);
+                self.error(format!(
+                    "an integer in an index is undefined unless {text}, which the guard does not imply"
+                ));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::super::expr::{Atom, BinOp, Cmp, Expr};
+use super::super::expr::{Atom, BinOp, Cmp, Expr, Guard};
 use super::super::ids::{AxisId, ExtentId, ValueId, VarId};
 use super::super::map::MapFn;
 use super::super::ops::{Access, Inst, Monoid, OpCode, Place};
@@ -81,8 +81,9 @@ pub(super) struct Facts<'a> {
     pub(super) all_vars_shared: bool,
     /// Axes that are the same for both elements.
     pub(super) shared_axes: Vec<AxisId>,
-    /// Unknowns whose facts are being written: a definition cannot speak of itself.
     depth: usize,
+    /// Guards of loads that have no `else`: elements of such loads that were spoken of exist only where these hold.
+    pub(super) relied: Vec<Guard>,
 }
 
 impl<'a> Facts<'a> {
@@ -98,6 +99,7 @@ impl<'a> Facts<'a> {
             all_vars_shared: false,
             shared_axes: Vec::new(),
             depth: 0,
+            relied: Vec::new(),
         }
     }
 
@@ -209,6 +211,7 @@ impl<'a> Facts<'a> {
                 let (x, new) = self.intern(Unknown::Var(id, copy));
                 if new {
                     self.element_of(access, &x, copy);
+                    self.relied.extend(self.entry_exists(id, access));
                 }
                 Some(x)
             }
@@ -216,6 +219,15 @@ impl<'a> Facts<'a> {
                 let copy = self.copy_of_var(id, copy);
                 self.value(*value, copy)
             }
+        }
+    }
+
+    /// The condition under which an entry of a list loop exists.
+    fn entry_exists(&self, pos: VarId, access: &Access) -> Option<Guard> {
+        let l = self.defs.loops.get(&pos)?;
+        match &l.domain {
+            Domain::List { count, .. } => Some(access.index.last()?.clone().lt(count.clone()).into()),
+            _ => None,
         }
     }
 
@@ -319,6 +331,9 @@ impl<'a> Facts<'a> {
             // Where the guard was false there is the `else` constant; without one the element must not be used at all.
             OpCode::Load => {
                 let Some(access) = &inst.attrs.access else { return };
+                if inst.attrs.otherwise.is_none() && !inst.attrs.guard.is_always() {
+                    self.relied.push(inst.attrs.guard.clone());
+                }
                 let before = self.facts.len();
                 self.element_of(access, x, copy);
                 if let Some(other) = inst.attrs.otherwise {

@@ -18,10 +18,11 @@
 //!
 //! Memory
 //! - every access is in range (ragged extents included) wherever its guard holds. An integer tile in an index is an index
-//!   expression, or clamped, or guarded, or comes from a buffer with a declared range;
+//!   expression, or clamped, or guarded, or comes from a buffer with a declared range, and is used only where it was loaded;
 //! - `store` maps are injective: no two grid points and no two elements of a tile go to one place. (Iterations of a loop are
 //!   ordered; the interpreter reports those that overwrite each other.) `table_set` maps are injective over the tile, `accum`
 //!   maps of mode `exclusive` over the grid;
+//! - what one grid point stores no other grid point stores by another statement, or reads;
 //! - a kernel does not otherwise touch a buffer into which it accumulates.
 //!
 //! Padding
@@ -35,15 +36,16 @@ mod access;
 mod facts;
 mod linear;
 mod padding;
+mod scope;
 mod structure;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::expr::{Atom, BinOp, Expr, Guard};
+use super::expr::{Atom, Expr, Guard};
 use super::ids::{AxisSet, ValueId, VarId};
 use super::ops::{Access, Inst, OpCode, Place};
 use super::plan::{Carried, Domain, Kernel, Loop, Plan, Stmt, VarDef};
-use super::print::{expr_text, stmt_text};
+use super::print::stmt_text;
 use super::types::{ElemType, Type};
 use super::typing::infer;
 use facts::{Copy, Definitions, Facts};
@@ -81,6 +83,22 @@ pub fn verify(plan: &Plan) -> Result<(), Vec<VerifyError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// `full` claims that linear arithmetic does not show: each must be argued by whoever made it. The verifier does not refuse them
+/// (bounds at the corners of a tile can be exact where this proof is not); the interpreter tests every claim that it meets.
+/// The plan must be one that [`verify`] accepts.
+pub fn unproven_claims(plan: &Plan) -> Vec<VerifyError> {
+    let mut out = Vec::new();
+    for kernel in &plan.kernels {
+        if structure::kernel_declarations(plan, kernel).is_empty() {
+            let defs = Definitions::of(kernel);
+            let mut checker = Checker::new(plan, kernel, &defs);
+            checker.kernel();
+            out.append(&mut checker.claims);
+        }
+    }
+    out
+}
+
 /// Walks a kernel's statements in order, with what is in scope.
 struct Checker<'a> {
     plan: &'a Plan,
@@ -98,6 +116,10 @@ struct Checker<'a> {
     /// Padding on which a value is known to be 0, undefined or neither; see `padding`.
     padded: FxHashMap<ValueId, padding::Padded>,
     place: String,
+    /// Accesses to buffers so far.
+    sites: Vec<access::Site<'a>>,
+    /// `full` claims that are not shown.
+    claims: Vec<VerifyError>,
 }
 
 impl<'a> Checker<'a> {
@@ -115,6 +137,8 @@ impl<'a> Checker<'a> {
             loops: Vec::new(),
             padded: FxHashMap::default(),
             place: String::new(),
+            sites: Vec::new(),
+            claims: Vec::new(),
         }
     }
 
@@ -174,116 +198,12 @@ impl<'a> Checker<'a> {
             self.check(axis.valid.opaque.is_empty(), "the validity of an axis is affine");
         }
         self.stmts(&kernel.body);
+        if self.errors.is_empty() {
+            self.races();
+        }
         self.place.clear();
         self.check(self.ever_values.len() == kernel.values.len(), "some values of the table are never defined");
         self.check(self.ever_vars.len() == kernel.vars.len(), "some scalars of the table are never defined");
-    }
-
-    fn define_value(&mut self, id: ValueId) {
-        self.values.insert(id);
-        if !self.ever_values.insert(id) {
-            let name = self.value_name(id);
-            self.error(format!("`{name}` is defined twice"));
-        }
-    }
-
-    fn define_var(&mut self, id: VarId) {
-        self.vars.insert(id);
-        if !self.ever_vars.insert(id) {
-            let name = self.kernel.var(id).map_or("?", |v| &v.name).to_owned();
-            self.error(format!("`{name}` is defined twice"));
-        }
-    }
-
-    fn value_name(&self, id: ValueId) -> String {
-        self.kernel.value(id).map_or("%?".into(), |v| format!("%{}", v.name))
-    }
-
-    fn use_value(&mut self, id: ValueId) {
-        if !self.values.contains(&id) {
-            let name = self.value_name(id);
-            let inside = self
-                .kernel
-                .value_type(id)
-                .is_some_and(|t| self.loops.iter().any(|l| l.axis.is_some_and(|a| t.axes.contains(a))));
-            let why = if inside && self.ever_values.contains(&id) {
-                ", or was made outside the loop over its axis"
-            } else {
-                ""
-            };
-            self.error(format!("`{name}` is used where its definition does not dominate{why}"));
-        }
-    }
-
-    /// Checks that an expression is well-formed, quasi-affine and made of what is in scope.
-    fn expr(&mut self, expr: &Expr) {
-        let mut problems: Vec<String> = Vec::new();
-        let mut values = Vec::new();
-        let mut ragged = Vec::new();
-        expr.visit(&mut |e| match e {
-            Expr::Param(p) if self.plan.param(*p).is_none() => problems.push("a parameter is not declared".into()),
-            Expr::Extent(x) if self.plan.extent(*x).is_none() => problems.push("an extent is not declared".into()),
-            Expr::Ragged(x, at) => match self.plan.extent(*x).and_then(|x| x.over) {
-                Some(over) => ragged.push(((**at).clone(), over)),
-                None => problems.push("an extent that is not ragged is indexed".into()),
-            },
-            Expr::Dim(_) => problems.push("a dimension of a buffer stands in a kernel".into()),
-            Expr::Axis(a) if self.kernel.axis(*a).is_none() => problems.push("an axis is not declared".into()),
-            Expr::Var(v) if !self.vars.contains(v) => {
-                let name = self.kernel.var(*v).map_or("?", |v| &v.name);
-                problems.push(format!("`{name}` is used where its definition does not dominate"));
-            }
-            Expr::Value(v) => values.push(*v),
-            Expr::Binary(BinOp::Mul, a, b) if !a.is_static() && !b.is_static() => {
-                problems.push(format!("`{}` is not quasi-affine: no factor is static", self.text(e)));
-            }
-            Expr::Binary(BinOp::Div | BinOp::Mod | BinOp::CeilDiv, _, d)
-                if self.plan.static_value(d).is_none_or(|n| n <= 0) =>
-            {
-                problems
-                    .push(format!("`{}` is not quasi-affine: the divisor is not static and positive", self.text(e)));
-            }
-            _ => {}
-        });
-        for problem in problems {
-            self.error(problem);
-        }
-        for v in values {
-            self.use_value(v);
-            let int = self.kernel.value_type(v).is_some_and(|t| t.elem.is_int());
-            let name = self.value_name(v);
-            self.check(int, format!("`{name}` in an index expression is not an integer"));
-        }
-        for (at, over) in ragged {
-            let mut facts = self.facts(&[Copy::First]);
-            let bounds = facts.linear(&at, Copy::First).zip(facts.linear(&Expr::Extent(over), Copy::First));
-            let last = bounds.as_ref().and_then(|(at, n)| n.minus(at)?.add_constant(-1));
-            let inside =
-                bounds.is_some_and(|(at, _)| facts.proves_ge0(&at)) && last.is_some_and(|l| facts.proves_ge0(&l));
-            let text = self.text(&at);
-            self.check(inside, format!("a ragged extent is asked at `{text}`, which is not shown to be in range"));
-        }
-    }
-
-    fn text(&self, expr: &Expr) -> String {
-        expr_text(self.plan, Some(self.kernel), expr)
-    }
-
-    fn uniform(&mut self, expr: &Expr, what: &str) {
-        self.expr(expr);
-        self.check(self.kernel.expr_axes(expr).is_empty(), format!("{what} varies over tile axes"));
-    }
-
-    fn guard(&mut self, guard: &Guard) {
-        for atom in &guard.atoms {
-            self.expr(&atom.lhs);
-            self.expr(&atom.rhs);
-        }
-        for v in &guard.opaque {
-            self.use_value(*v);
-            let is_bool = self.kernel.value_type(*v).is_some_and(|t| t.elem == ElemType::Bool);
-            self.check(is_bool, "a condition of a guard is not boolean");
-        }
     }
 
     fn stmts(&mut self, stmts: &'a [Stmt]) {
@@ -358,6 +278,7 @@ impl<'a> Checker<'a> {
                 self.check(axes.is_empty(), "a loaded scalar varies over tile axes");
                 self.integer_buffer(access);
                 self.in_range(access, &Guard::always());
+                self.site(access, &Guard::always(), false);
             }
             VarDef::Scalar(v) => {
                 self.use_value(*v);
@@ -383,6 +304,7 @@ impl<'a> Checker<'a> {
             self.use_value(*v);
         }
         self.guard(&inst.attrs.guard);
+        self.full_claims(&inst.attrs.guard);
         if let Some(at) = &inst.attrs.at {
             self.expr(at);
         }
@@ -410,6 +332,9 @@ impl<'a> Checker<'a> {
     fn memory(&mut self, inst: &Inst) {
         if let Some(access) = &inst.attrs.access {
             self.in_range(access, &inst.attrs.guard);
+            if matches!(inst.op, OpCode::Load | OpCode::Store) {
+                self.site(access, &inst.attrs.guard, inst.op == OpCode::Store);
+            }
         }
         match inst.op {
             OpCode::Store | OpCode::TableSet | OpCode::Accum => self.injective(inst),
@@ -439,7 +364,7 @@ impl<'a> Checker<'a> {
                 self.integer_buffer(list);
             }
             Domain::Table { count } => {
-                self.check(self.plan.static_value(count).is_some(), "the extent of a table is not static")
+                self.check(self.plan.static_value(count).is_some(), "the extent of a table is not static");
             }
             Domain::Point { at } => {
                 bound(self, at);
@@ -487,7 +412,9 @@ impl<'a> Checker<'a> {
     fn list_is_bounded(&mut self, l: &Loop, list: &Access, count: &Expr) {
         let entry = list.entry(l.index, l.axis);
         let at = entry.index.last().cloned().unwrap_or(Expr::Const(0));
-        self.in_range(&entry, &Guard::from(at.lt(count.clone())));
+        let guard = Guard::from(at.lt(count.clone()));
+        self.in_range(&entry, &guard);
+        self.site(&entry, &guard, false);
     }
 
     fn carried(&mut self, carried: &[Carried], yields: &[ValueId], results: &[ValueId], own: AxisSet) {

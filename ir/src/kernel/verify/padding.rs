@@ -7,6 +7,7 @@ use super::super::ids::{AxisId, AxisSet, ValueId};
 use super::super::map::MapFn;
 use super::super::ops::{Inst, Monoid, OpCode};
 use super::super::plan::Domain;
+use super::super::print::guard_text;
 use super::super::types::Literal;
 use super::Checker;
 use super::facts::Copy;
@@ -72,6 +73,40 @@ impl Checker<'_> {
 
     fn padded_value(&self, v: ValueId) -> Padded {
         self.padded.get(&v).copied().unwrap_or_default()
+    }
+
+    /// Notes atoms that a loop's `full` range claims and that do not follow from it.
+    pub(super) fn full_claims(&mut self, guard: &Guard) {
+        for l in self.loops.clone() {
+            let Some((lo, hi)) = &l.full else { continue };
+            let speaks = |a: &Atom| self.kernel.speaks_of(&a.lhs, l) || self.kernel.speaks_of(&a.rhs, l);
+            let (claimed, given): (Vec<_>, Vec<_>) = guard.atoms.iter().cloned().partition(speaks);
+            if claimed.is_empty() {
+                continue;
+            }
+            let mut facts = self.facts(&[Copy::First]);
+            let step = l.axis.and_then(|a| self.kernel.axis_extent(self.plan, a)).unwrap_or(1);
+            let end = Expr::from(l.index) + step;
+            let mut known = vec![Expr::from(l.index).ge(lo.clone()), end.clone().le(hi.clone())];
+            if let Some(last) = l.domain.end() {
+                known.push(end.le(last.clone()));
+            }
+            let others = self.kernel.guard_axes(guard).minus(l.axis.map_or(AxisSet::EMPTY, AxisSet::one));
+            known.extend(others.iter().flat_map(|a| self.existence(a)));
+            for atom in known.iter().chain(&given) {
+                facts.assume(atom, true, Copy::First);
+            }
+            for atom in claimed {
+                if !facts.proves(&atom, Copy::First) {
+                    let text = guard_text(self.plan, self.kernel, &Guard::from(atom));
+                    let place = format!("kernel `{}`, at `{}`", self.kernel.name, self.place);
+                    self.claims.push(super::VerifyError {
+                        place,
+                        message: format!("{text} is not shown inside the `full` range"),
+                    });
+                }
+            }
+        }
     }
 
     fn axes_of(&self, v: ValueId) -> AxisSet {

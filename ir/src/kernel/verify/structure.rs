@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::super::build::is_name;
+use super::super::declare::is_name;
 use super::super::expr::Expr;
 use super::super::ids::{AxisSet, BufferId, ValueId, VarId};
 use super::super::ops::{Access, OpCode, Place};
@@ -90,8 +90,8 @@ pub(super) fn kernel_declarations(plan: &Plan, kernel: &Kernel) -> Vec<VerifyErr
     let mut values = FxHashSet::default();
     for value in &kernel.values {
         errors.check(values.insert(&value.name), &place, format!("`%{}` is declared twice", value.name));
-        let word =
-            !value.name.is_empty() && value.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '\''));
+        // The `%` before it keeps reserved words and digits apart from anything else.
+        let word = !value.name.is_empty() && is_name(&format!("_{}", value.name));
         errors.check(word, &place, format!("`%{}` is not a name", value.name));
         let known = value.ty.axes.iter().all(|a| kernel.axis(a).is_some());
         errors.check(known, &place, format!("`%{}` has an axis that is not declared", value.name));

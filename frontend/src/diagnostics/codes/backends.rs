@@ -1,0 +1,3 @@
+//! E06xx: scheduling and backends.
+
+codes! {}

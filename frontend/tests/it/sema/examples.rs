@@ -1,0 +1,27 @@
+//! The example layers.
+
+use super::messages;
+use crate::support::sources;
+use weft::sema::Settings;
+
+#[test]
+fn examples_compile_without_a_message() {
+    for (path, text) in sources() {
+        if path.to_string_lossy().contains("examples") {
+            let found = messages(&text, &Settings::default());
+            assert!(found.is_empty(), "{}\n{found}", path.display());
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints"]
+fn show() {
+    let name = std::env::var("SHOW").unwrap();
+    for (path, text) in sources() {
+        if path.ends_with(&name) {
+            let c = super::good(&text);
+            println!("{}\n{:?}\n{:#?}", c.graph, c.recurrences, c.clocks);
+        }
+    }
+}

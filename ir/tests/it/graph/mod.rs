@@ -1,0 +1,3 @@
+//! Graph IR: the float64 evaluator, the text form.
+
+mod smoke;
