@@ -8,7 +8,7 @@ use weft_ir::loops::{
     Access, Binary, Compare, Elem, Extent, Function, Kernel, KernelBuilder, Ty, Unroll, Value, Var, VerifyError,
 };
 
-use crate::dot::{Operands, Shape, accumulate};
+use crate::dot::{Operands, Shape, accumulate, refuse};
 
 /// Block sizes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,10 +42,18 @@ const LOW: f32 = -1e30;
 /// head and block of queries, last blocks first because they are the longest.
 ///
 /// # Errors
-/// None for blocks that divide each other; the verifier's otherwise.
+/// Blocks that do not divide each other.
 pub fn kernel(blocks: Blocks) -> Result<Kernel, VerifyError> {
+    let Blocks { shape, keys, head, .. } = blocks;
+    let fits = shape.rows > 0
+        && head % 4 == 0
+        && [head, keys, blocks.width()].iter().all(|n| n % shape.rows == 0)
+        && keys % blocks.width() == 0;
+    if !fits {
+        return Err(refuse("attention", &blocks));
+    }
     let mut b = KernelBuilder::new("attention");
-    let heads = b.dim("H");
+    b.dim("H");
     let length = b.dim("T");
     let size = [KernelBuilder::dim_extent(0), KernelBuilder::dim_extent(1), Extent::Const(blocks.head.unsigned_abs())];
     let q = b.buffer("q", Elem::F32, Access::Read, &size);
@@ -62,7 +70,6 @@ pub fn kernel(blocks: Blocks) -> Result<Kernel, VerifyError> {
         m: b.scratch("m", Elem::F32, elements(panels * width)),
         l: b.scratch("l", Elem::F32, elements(panels * width)),
     };
-    let _ = heads;
     b.for_tasks(|b, task| {
         let queries = b.int(blocks.queries());
         let count = b.binary(Binary::DivFloor, length, queries);

@@ -114,3 +114,8 @@ pub fn accumulators(b: &mut KernelBuilder, shape: Shape) -> Vec<Var> {
     let zero = b.zero(Ty::vector(Elem::F32, shape.lanes()));
     (0..shape.rows).map(|i| b.var(format!("acc{i}"), zero)).collect()
 }
+
+/// The error for block sizes that a kernel of this crate cannot have.
+pub(crate) fn refuse(kernel: &str, blocks: &dyn std::fmt::Debug) -> VerifyError {
+    VerifyError { kernel: kernel.to_owned(), message: format!("the blocks do not divide each other: {blocks:?}") }
+}

@@ -5,7 +5,7 @@
 
 use weft_ir::loops::{Access, Binary, Elem, Kernel, KernelBuilder, Ty, Unroll, Var, VerifyError};
 
-use crate::dot::{Operands, Shape, accumulate};
+use crate::dot::{Operands, Shape, accumulate, refuse};
 
 /// Block sizes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,8 +23,12 @@ pub struct Blocks {
 /// The kernel; dims `M`, `N`; `M / rows * N / columns` tasks.
 ///
 /// # Errors
-/// None for blocks that divide each other; the verifier's otherwise.
+/// Blocks that do not divide each other.
 pub fn kernel(blocks: Blocks) -> Result<Kernel, VerifyError> {
+    let Blocks { shape, rows, columns, .. } = blocks;
+    if shape.rows <= 0 || rows % shape.rows != 0 || columns % i64::from(shape.lanes()) != 0 {
+        return Err(refuse("matmul", &blocks));
+    }
     let mut b = KernelBuilder::new("matmul");
     b.dim("M");
     let n = b.dim("N");
@@ -34,7 +38,7 @@ pub fn kernel(blocks: Blocks) -> Result<Kernel, VerifyError> {
     let bb = b.buffer("b", Elem::F32, Access::Read, &[ek, en]);
     let c = b.buffer("c", Elem::F32, Access::Write, &[em, en]);
     let packed = b.scratch("packed", Elem::F32, (blocks.depth * blocks.columns).unsigned_abs());
-    let (shape, lanes) = (blocks.shape, i64::from(blocks.shape.lanes()));
+    let lanes = i64::from(shape.lanes());
     b.for_tasks(|b, task| {
         let columns = b.int(blocks.columns);
         let across = b.binary(Binary::DivFloor, n, columns);

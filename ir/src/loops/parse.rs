@@ -74,6 +74,11 @@ impl<'a> Parser<'a> {
         Err(ParseError::new(self.text, self.tokens[self.at].1, message))
     }
 
+    /// An error about the token that was eaten last.
+    fn error_before<T>(&self, message: impl Into<String>) -> Parse<T> {
+        Err(ParseError::new(self.text, self.tokens[self.at.saturating_sub(1)].1, message))
+    }
+
     fn peek(&self) -> Token<'a> {
         self.tokens[self.at].0
     }
@@ -152,7 +157,7 @@ impl<'a> Parser<'a> {
         let magnitude: i128 = self.number("an integer")?;
         match i64::try_from(if negative { -magnitude } else { magnitude }) {
             Ok(n) => Ok(n),
-            Err(_) => self.error("integer out of range"),
+            Err(_) => self.error_before("integer out of range"),
         }
     }
 
@@ -178,7 +183,7 @@ impl<'a> Parser<'a> {
             let space = match self.word("an address space")? {
                 "global" => Space::Global,
                 "scratch" => Space::Scratch,
-                _ => return self.error("expected `global` or `scratch`"),
+                _ => return self.error_before("expected `global` or `scratch`"),
             };
             self.punct(">")?;
             return Ok(Ty::ptr(elem, space));
@@ -189,16 +194,17 @@ impl<'a> Parser<'a> {
         let vector = word.split_once('x').and_then(|(e, n)| Some((Elem::from_name(e)?, n.parse::<u16>().ok()?)));
         match vector {
             Some((elem, lanes)) if lanes > 1 => Ok(Ty::vector(elem, lanes)),
-            _ => self.error("expected a type"),
+            _ => self.error_before("expected a type"),
         }
     }
 
     fn kernel(&mut self) -> Parse {
         self.keyword("kernel")?;
-        match self.next() {
-            Token::At(name) => name.clone_into(&mut self.kernel.name),
-            _ => return self.error("expected the kernel's name, as in `@name`"),
-        }
+        let Token::At(name) = self.peek() else {
+            return self.error("expected the kernel's name, as in `@name`");
+        };
+        self.next();
+        name.clone_into(&mut self.kernel.name);
         self.punct("(")?;
         self.kernel.begin = self.value()?;
         self.punct("..")?;
@@ -261,7 +267,7 @@ impl<'a> Parser<'a> {
         let access = match self.word("`read` or `write`")? {
             "read" => Access::Read,
             "write" => Access::Write,
-            _ => return self.error("expected `read` or `write`"),
+            _ => return self.error_before("expected `read` or `write`"),
         };
         let name = self.word("a name")?.to_owned();
         let elem = self.elem()?;
@@ -275,7 +281,7 @@ impl<'a> Parser<'a> {
                 let dim = self.value()?;
                 match self.kernel.dims.iter().position(|d| d.value == dim).map(u32::try_from) {
                     Some(Ok(d)) => Extent::Dim(d),
-                    _ => return self.error("expected a dimension"),
+                    _ => return self.error_before("expected a dimension"),
                 }
             } else {
                 Extent::Const(self.number("an extent")?)
@@ -518,7 +524,7 @@ impl<'a> Parser<'a> {
             "call" => {
                 let name = self.word("a function")?;
                 let Some(function) = Function::from_name(name) else {
-                    return self.error(format!("`{name}` is no intrinsic function"));
+                    return self.error_before(format!("`{name}` is no intrinsic function"));
                 };
                 self.punct("(")?;
                 let mut args = SmallVec::new();
@@ -530,7 +536,7 @@ impl<'a> Parser<'a> {
                 }
                 Op::Call(function, args)
             }
-            _ => return self.error(format!("`{name}` is no operation")),
+            _ => return self.error_before(format!("`{name}` is no operation")),
         })
     }
 
@@ -539,7 +545,7 @@ impl<'a> Parser<'a> {
             return match self.word("`true` or `false`")? {
                 "true" => Ok(Const::Bool(true)),
                 "false" => Ok(Const::Bool(false)),
-                _ => self.error("expected `true` or `false`"),
+                _ => self.error_before("expected `true` or `false`"),
             };
         }
         if elem.is_int() {
