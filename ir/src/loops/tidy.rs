@@ -14,6 +14,9 @@ use super::kernel::{Block, Const, Kernel, Op, Stmt, Value};
 use super::types::Ty;
 
 /// The kernel, tidied; it computes the same. Values keep their numbers, some are no longer defined.
+///
+/// # Panics
+/// May panic on a kernel that [`verify`](super::verify) refuses: verify first.
 #[must_use]
 pub fn tidy(kernel: &Kernel) -> Kernel {
     let mut pass = Pass {
