@@ -450,7 +450,8 @@ impl<'p> KernelBuilder<'p> {
         Vec::new()
     }
 
-    /// Appends the kernel to the plan.
+    /// Appends the kernel to the plan, its scalars and values numbered anew in the order of the text: ids that the builder gave out
+    /// mean nothing in it.
     ///
     /// # Errors
     /// The first error of any call since [`Self::new`], or a body that is still open.
@@ -462,6 +463,7 @@ impl<'p> KernelBuilder<'p> {
             return Err(BuildError { kernel: self.kernel.name, message });
         }
         self.kernel.body = self.open.pop().map(|(_, body)| body).unwrap_or_default();
+        self.kernel.renumber();
         self.plan.kernels.push(self.kernel);
         Ok(KernelId::new(self.plan.kernels.len() - 1))
     }

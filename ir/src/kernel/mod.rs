@@ -100,6 +100,7 @@ mod ops;
 mod parse;
 mod plan;
 mod print;
+mod renumber;
 mod types;
 mod typing;
 pub mod verify;
