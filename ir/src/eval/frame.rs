@@ -302,15 +302,18 @@ impl<'r> Frame<'r> {
                 reduce::extremum((node, *extremum, graph.dtype(node)), &scope, axes, guard.as_ref(), &operands[0], region)
             }
             _ => {
-                let question = match op {
-                    Op::Arg { extremum, .. } => Question::Arg(*extremum),
-                    Op::KthValue { .. } => Question::KthValue(&operands[1]),
-                    Op::KthIndex { .. } => Question::KthIndex(&operands[1]),
-                    Op::Threshold { family, .. } => Question::Threshold(*family, &operands[1]),
+                let imposed = self.run.evaluator.imposed_index(node).map(|v| v.over(region));
+                let question = match (op, &imposed) {
+                    (Op::KthValue { .. }, Some(index)) => Question::At(index),
+                    (Op::KthValue { .. }, None) => Question::KthValue(&operands[1]),
+                    (Op::Arg { extremum, .. }, _) => Question::Arg(*extremum),
+                    (Op::KthIndex { .. }, _) => Question::KthIndex(&operands[1]),
+                    (Op::Threshold { family, .. }, _) => Question::Threshold(*family, &operands[1]),
                     _ => return Ok(None),
                 };
                 let Some(guard) = conjunction() else { return Ok(None) };
-                decide(node, &question, &scope, op.bound()[0], guard.as_ref(), &operands[0], region)
+                let given = self.run.judging(node);
+                decide((node, given), &question, &scope, op.bound()[0], guard.as_ref(), &operands[0], region)
             }
         })
     }
