@@ -2,6 +2,7 @@
 
 mod codes;
 mod fmt;
+mod golden;
 mod random;
 mod sema;
 mod support;
