@@ -1,5 +1,6 @@
 //! The semantic front end.
 
+mod codes;
 mod examples;
 
 use crate::support::source;
