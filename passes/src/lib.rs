@@ -1,3 +1,4 @@
 //! Weft's passes from IR to IR: canonicaliser, scheduling, lowering.
 
 pub mod canon;
+pub mod schedule;

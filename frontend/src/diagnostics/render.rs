@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 
 use ariadne::{Cache, Config, IndexType, Report, ReportKind, Source};
 use serde_json::{Value, json};
@@ -149,20 +150,39 @@ fn within(map: &SourceMap, span: Span) -> Place {
     (span.source, start..end)
 }
 
+/// The text without control characters, which could make a terminal do anything; of the same length, so that spans still fit.
+fn harmless(text: &Arc<str>) -> Arc<str> {
+    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
+    if !text.contains(harmful) {
+        return text.clone();
+    }
+    text.chars()
+        .map(|c| {
+            if !harmful(c) {
+                c
+            } else if c.len_utf8() == 1 {
+                '?'
+            } else {
+                '\u{bf}'
+            }
+        })
+        .collect::<String>()
+        .into()
+}
+
 /// Texts split into lines as ariadne wants them, each once.
 struct Sources<'a> {
     map: &'a SourceMap,
-    parsed: BTreeMap<SourceId, Source<std::sync::Arc<str>>>,
+    parsed: BTreeMap<SourceId, Source<Arc<str>>>,
 }
 
 impl Cache<SourceId> for &mut Sources<'_> {
-    type Storage = std::sync::Arc<str>;
+    type Storage = Arc<str>;
 
     fn fetch(&mut self, id: &SourceId) -> Result<&Source<Self::Storage>, impl std::fmt::Debug> {
         let map = self.map;
-        Ok::<_, std::convert::Infallible>(
-            self.parsed.entry(*id).or_insert_with(|| Source::from(map.get(*id).text().clone())),
-        )
+        let parse = || Source::from(harmless(map.get(*id).text()));
+        Ok::<_, std::convert::Infallible>(self.parsed.entry(*id).or_insert_with(parse))
     }
 
     fn display<'b>(&self, id: &'b SourceId) -> Option<impl Display + 'b> {

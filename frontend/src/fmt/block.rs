@@ -31,7 +31,8 @@ pub(super) fn lay_out(rows: Vec<Row>, indent: usize, lines: &mut Vec<Line>) {
             Row::Blank => lines.push(Line { text: String::new(), comment: None }),
             Row::Comment(text) => lines.push(Line { text: blanks.clone() + &text, comment: None }),
             Row::Lines(inner) => {
-                lines.extend(inner.into_iter().map(|line| Line { text: blanks.clone() + &line.text, ..line }))
+                let indented = |line: Line| Line { text: blanks.clone() + &line.text, ..line };
+                lines.extend(inner.into_iter().map(indented));
             }
             Row::Definition { left, right, comment } => {
                 let head = format!("{blanks}{left:column$} = ");

@@ -28,7 +28,17 @@ impl Doc {
 
     /// On one line, however long.
     pub(super) fn flat(&self) -> String {
-        self.render(0, 0, usize::MAX).concat()
+        let mut out = String::new();
+        let mut stack = vec![self];
+        while let Some(doc) = stack.pop() {
+            match doc {
+                Doc::Text(text) => out += text,
+                Doc::Line => out.push(' '),
+                Doc::Nest(_, inner) | Doc::Group(inner) => stack.push(inner),
+                Doc::Concat(parts) => stack.extend(parts.iter().rev()),
+            }
+        }
+        out
     }
 
     /// Lines of at most `width` columns where that is possible. The first begins at column `column`; the others are indented by `indent` blanks.
@@ -37,8 +47,7 @@ impl Doc {
         let mut column = column;
         let mut stack = vec![(indent, true, self)];
         while let Some((indent, flat, doc)) = stack.pop() {
-            let line = lines.last_mut().map_or_else(String::new, std::mem::take);
-            let mut line = line;
+            let mut line = lines.last_mut().map_or_else(String::new, std::mem::take);
             match doc {
                 Doc::Text(text) => {
                     line += text;

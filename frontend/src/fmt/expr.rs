@@ -70,10 +70,10 @@ fn bare(expr: &Expr, tight: bool) -> Doc {
     match &expr.kind {
         ExprKind::If { cond, yes, no } => Doc::group(vec![
             Doc::text("if "),
-            operand(cond, Level::Or, tight),
+            operand(cond, Level::Expr, tight),
             Doc::Line,
             Doc::text("then "),
-            operand(yes, Level::Or, tight),
+            operand(yes, Level::Expr, tight),
             Doc::Line,
             Doc::text("else "),
             operand(no, Level::Expr, tight),

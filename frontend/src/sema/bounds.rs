@@ -160,7 +160,8 @@ impl Search<'_> {
         if let Goal::Outside(_, d) = self.goal {
             domains.insert(d);
         }
-        let runtime: Vec<DomainId> = domains.iter().filter_map(|&d| self.base(d)).collect::<BTreeSet<_>>().into_iter().collect();
+        let runtime: Vec<DomainId> =
+            domains.iter().filter_map(|&d| self.base(d)).collect::<BTreeSet<_>>().into_iter().collect();
         let axes: Vec<AxisId> = axes.into_iter().collect();
         let mut budget = TRIES;
         // One size for all runtime extents: what differs only for unequal ones is rare, and the example is easier to read.
@@ -301,7 +302,8 @@ fn apply(f: MapFn, values: &[Value]) -> Option<Value> {
     if let (MapFn::Eq | MapFn::Ne, [a, b]) = (f, values) {
         return Some(Value::Bool((a == b) == (f == MapFn::Eq)));
     }
-    let ints: Vec<i64> = values.iter().map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect::<Option<_>>()?;
+    let ints: Vec<i64> =
+        values.iter().map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect::<Option<_>>()?;
     match (f, ints.as_slice()) {
         (MapFn::Lt, [a, b]) => Some(Value::Bool(a < b)),
         (MapFn::Le, [a, b]) => Some(Value::Bool(a <= b)),

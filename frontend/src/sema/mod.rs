@@ -115,7 +115,8 @@ pub fn compile(
     let sources = &*sources;
     let run = || elab::layer(&program, sources, root, layer, settings);
     let result = std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("weft-elaborate".into()).stack_size(STACK).spawn_scoped(scope, run);
+        let thread =
+            std::thread::Builder::new().name("weft-elaborate".into()).stack_size(STACK).spawn_scoped(scope, run);
         thread.map(std::thread::ScopedJoinHandle::join)
     });
     match result {

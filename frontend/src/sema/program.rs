@@ -32,7 +32,11 @@ const MAX_FILES: usize = 256;
 
 impl Program {
     /// Parses `root`, the standard library and everything that they use.
-    pub(super) fn load(sources: &mut SourceMap, root: SourceId, resolver: &mut Resolver<'_>) -> (Self, FileIx, Vec<Diagnostic>) {
+    pub(super) fn load(
+        sources: &mut SourceMap,
+        root: SourceId,
+        resolver: &mut Resolver<'_>,
+    ) -> (Self, FileIx, Vec<Diagnostic>) {
         let mut program = Self { files: Vec::new(), trees: Vec::new() };
         let mut diags = Vec::new();
         let mut modules: FxHashMap<String, FileIx> = FxHashMap::default();

@@ -97,7 +97,11 @@ fn dependence(g: &Graph, rec: RecId, x: NodeId, memo: &mut FxHashMap<NodeId, Dep
             },
             several if several.iter().all(|&d| d == ExpSum) => ExpSum,
             several if several.iter().all(|&d| linear(d)) => {
-                if several.contains(&Dense) { Dense } else { Diagonal }
+                if several.contains(&Dense) {
+                    Dense
+                } else {
+                    Diagonal
+                }
             }
             _ => Other,
         }
@@ -112,7 +116,13 @@ fn dependence(g: &Graph, rec: RecId, x: NodeId, memo: &mut FxHashMap<NodeId, Dep
             (a, b) if linear(a) && linear(b) => Dense,
             _ => Other,
         },
-        Op::Map(MapFn::Neg) if linear(args[0]) => if args[0] == Dense { Dense } else { Diagonal },
+        Op::Map(MapFn::Neg) if linear(args[0]) => {
+            if args[0] == Dense {
+                Dense
+            } else {
+                Diagonal
+            }
+        }
         Op::Map(MapFn::Mul) | Op::Ein { .. } => {
             let guards = g.op(x).guards();
             let bound: Vec<Dependence> = args[guards..].iter().copied().filter(|&d| d != Free).collect();

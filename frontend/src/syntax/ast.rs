@@ -12,6 +12,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use super::words::{AxisRole, BinaryOp, CompareOp, Dtype, Reducer, UnaryOp};
 use crate::diagnostics::{SourceId, Span};
 
 /// A node of a plain type together with the place where it stands.
@@ -282,13 +283,6 @@ pub struct AxisDecl {
     pub span: Span,
 }
 
-/// What an axis is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AxisRole {
-    /// Values arrive along it, one by one, in decode.
-    Time,
-}
-
 /// An entry of `in` and `param`.
 #[derive(Clone, Debug)]
 pub enum OperandDecl {
@@ -324,29 +318,6 @@ pub struct GroupUse {
     pub axes: Vec<Name>,
     /// The whole entry.
     pub span: Span,
-}
-
-/// Element types that can be written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dtype {
-    /// `bool`
-    Bool,
-    /// `int`: an integer of the compiler's choice (i32 or i64)
-    Int,
-    /// `i32`
-    I32,
-    /// `i64`
-    I64,
-    /// `float`: the type parameter that `--float` sets
-    Float,
-    /// `f16`
-    F16,
-    /// `bf16`
-    Bf16,
-    /// `f32`
-    F32,
-    /// `f64`
-    F64,
 }
 
 /// A statement.
@@ -536,76 +507,4 @@ pub struct Arg {
     pub guard: Option<Expr>,
     /// The whole argument.
     pub span: Span,
-}
-
-/// Binary operators except comparisons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BinaryOp {
-    /// `or`, short-circuit
-    Or,
-    /// `and`, short-circuit
-    And,
-    /// `+`
-    Add,
-    /// `-`
-    Sub,
-    /// `*`
-    Mul,
-    /// `/`, of reals
-    Div,
-    /// `//`, floor division of integers
-    FloorDiv,
-    /// `%`, the remainder of floor division
-    Rem,
-    /// `^`, right-associative; its left operand binds tighter than unary minus
-    Pow,
-}
-
-/// Comparisons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CompareOp {
-    /// `<`
-    Lt,
-    /// `<=`
-    Le,
-    /// `>`
-    Gt,
-    /// `>=`
-    Ge,
-    /// `==`
-    Eq,
-    /// `!=`
-    Ne,
-}
-
-/// Unary operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum UnaryOp {
-    /// `-`
-    Neg,
-    /// `not`
-    Not,
-}
-
-/// The reducers: each binds its indices and removes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reducer {
-    /// Sum; 0 over nothing.
-    Sum,
-    /// Mean over the places where the guard holds.
-    Mean,
-    /// Greatest value.
-    Max,
-    /// Least value.
-    Min,
-    /// Number of places where the (boolean) value holds, i32.
-    Count,
-    /// Whether the (boolean) value holds anywhere.
-    Any,
-    /// Whether it holds everywhere.
-    All,
-    /// The lowest index of the least value.
-    Argmin,
-    /// The lowest index of the greatest value.
-    Argmax,
 }

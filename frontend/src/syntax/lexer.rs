@@ -119,8 +119,8 @@ impl Lexer<'_> {
                 end = digits(exponent);
             }
         }
-        let tail = self.run(end, |c| is_word(c) || c.is_alphanumeric());
-        well_formed &= tail == end && next(end) != b'.';
+        let tail = self.run(end, |c| is_word(c) || c == '.' || c.is_alphanumeric());
+        well_formed &= tail == end;
         let text = &self.text[self.at..tail];
         let span = self.span(tail);
         if !well_formed {

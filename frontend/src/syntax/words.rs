@@ -1,6 +1,4 @@
-//! The spelling of everything in the tree that is an enumeration: one table per type, read by the parser, the formatter and the messages.
-
-use super::ast::{AxisRole, BinaryOp, CompareOp, Dtype, Reducer, UnaryOp};
+//! Operators, reducers, element types and roles, with their spelling: one table per type, read by the parser, the formatter and the messages.
 
 /// Gives an enumeration its spellings, both ways.
 macro_rules! spelled {
@@ -28,6 +26,28 @@ macro_rules! spelled {
     };
 }
 
+/// Element types that can be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// `bool`
+    Bool,
+    /// `int`: an integer of the compiler's choice (i32 or i64)
+    Int,
+    /// `i32`
+    I32,
+    /// `i64`
+    I64,
+    /// `float`: the type parameter that `--float` sets
+    Float,
+    /// `f16`
+    F16,
+    /// `bf16`
+    Bf16,
+    /// `f32`
+    F32,
+    /// `f64`
+    F64,
+}
 spelled!(Dtype {
     Bool = "bool",
     Int = "int",
@@ -39,7 +59,37 @@ spelled!(Dtype {
     F32 = "f32",
     F64 = "f64",
 });
+
+/// What an axis is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AxisRole {
+    /// Values arrive along it, one by one, in decode.
+    Time,
+}
 spelled!(AxisRole { Time = "time" });
+
+/// Binary operators except comparisons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// `or`, short-circuit
+    Or,
+    /// `and`, short-circuit
+    And,
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`, of reals
+    Div,
+    /// `//`, floor division of integers
+    FloorDiv,
+    /// `%`, the remainder of floor division
+    Rem,
+    /// `^`, right-associative; its left operand binds tighter than unary minus
+    Pow,
+}
 spelled!(BinaryOp {
     Or = "or",
     And = "and",
@@ -51,8 +101,57 @@ spelled!(BinaryOp {
     Rem = "%",
     Pow = "^",
 });
+
+/// Comparisons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CompareOp {
+    /// `<`
+    Lt,
+    /// `<=`
+    Le,
+    /// `>`
+    Gt,
+    /// `>=`
+    Ge,
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+}
 spelled!(CompareOp { Lt = "<", Le = "<=", Gt = ">", Ge = ">=", Eq = "==", Ne = "!=" });
+
+/// Unary operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// `-`
+    Neg,
+    /// `not`
+    Not,
+}
 spelled!(UnaryOp { Neg = "-", Not = "not" });
+
+/// The reducers: each binds its indices and removes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reducer {
+    /// Sum; 0 over nothing.
+    Sum,
+    /// Mean over the places where the guard holds.
+    Mean,
+    /// Greatest value.
+    Max,
+    /// Least value.
+    Min,
+    /// Number of places where the (boolean) value holds, i32.
+    Count,
+    /// Whether the (boolean) value holds anywhere.
+    Any,
+    /// Whether it holds everywhere.
+    All,
+    /// The lowest index of the least value.
+    Argmin,
+    /// The lowest index of the greatest value.
+    Argmax,
+}
 spelled!(Reducer {
     Sum = "sum",
     Mean = "mean",

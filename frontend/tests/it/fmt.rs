@@ -57,7 +57,12 @@ proptest! {
     fn comments_anywhere_survive(which in 0..100usize, places in vec((0..10_000usize, 0..4u8), 1..6)) {
         let sources = sources();
         let (_, text) = &sources[which % sources.len()];
-        let gaps: Vec<_> = text.match_indices([' ', '\n', ',', '(', '[', '{']).map(|(at, gap)| at + gap.len()).collect();
+        let in_comment = |at: usize| text[text[..at].rfind('\n').map_or(0, |at| at + 1)..at].contains('#');
+        let gaps: Vec<_> = text
+            .match_indices([' ', '\n', ',', '(', '[', '{'])
+            .map(|(at, gap)| at + gap.len())
+            .filter(|&at| !in_comment(at))
+            .collect();
         let mut places: Vec<_> = places.iter().map(|(at, kind)| (gaps[at % gaps.len()], *kind)).collect();
         places.sort_unstable();
         places.dedup_by_key(|(at, _)| *at);

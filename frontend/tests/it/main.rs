@@ -1,9 +1,16 @@
 //! Integration tests of the crate, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    reason = "supporting functions that cannot read the repository or build their input fail the test that called them"
+)]
 
 mod codes;
+mod docs;
 mod fmt;
 mod golden;
 mod random;
+mod robustness;
 mod sema;
 mod support;
 mod syntax;
+mod syntax_errors;

@@ -42,6 +42,11 @@ pub(crate) fn parsed(text: &str) -> Parsed {
     parse(source(text).1, text)
 }
 
+/// True for the codes that [`errors`] can give.
+pub(crate) fn is_reached(code: &str) -> bool {
+    code.starts_with("E00")
+}
+
 /// All errors that the front end finds in a whole file.
 pub(crate) fn errors(text: &str) -> Vec<Diagnostic> {
     parsed(text).diagnostics

@@ -78,7 +78,8 @@ impl Sum<'_> {
             .map(|&a| self.scope.get(a).map_or(1.0, |p| p.len() as f64))
             .product();
         if times != 1.0 {
-            sum = elementwise::map(crate::graph::MapFn::Mul, &sum.region.clone(), &[sum, Value::scalar(Item::F(times))])?;
+            sum =
+                elementwise::map(crate::graph::MapFn::Mul, &sum.region.clone(), &[sum, Value::scalar(Item::F(times))])?;
         }
         let sum = sum.over(self.region);
         let Data::F(mut out) = sum.data else { return None };
@@ -113,10 +114,11 @@ impl Sum<'_> {
                 }
                 let others: Vec<AxisId> = axes.iter().filter(|a| !shared.contains(a)).collect();
                 let admitted = reduce::any(guard, &others)?;
-                let clean = elementwise::map(crate::graph::MapFn::Ne, &admitted.region.clone(), &[
-                    admitted,
-                    Value::scalar(Item::B(0)),
-                ]);
+                let clean = elementwise::map(
+                    crate::graph::MapFn::Ne,
+                    &admitted.region.clone(),
+                    &[admitted, Value::scalar(Item::B(0))],
+                );
                 // A guard that is poison admits: what it hides must not be lost.
                 let clean = known(&clean?);
                 cleared[i] = elementwise::select(self.node, &cleared[i].region.clone(), &clean, &cleared[i], &zero)?;
@@ -141,7 +143,8 @@ impl Sum<'_> {
         add: impl Fn(T, T) -> T,
     ) -> Option<()> {
         let axes = self.region.axes();
-        let shape: Dims = self.bound.iter().map(|&a| self.scope.get(a).map_or(0, super::region::Positions::len)).collect();
+        let shape: Dims =
+            self.bound.iter().map(|&a| self.scope.get(a).map_or(0, super::region::Positions::len)).collect();
         let outer = |v: &Value| v.strides(&axes);
         let inner = |v: &Value| v.strides(self.bound);
         let guards: Option<Vec<(&Vec<u8>, Dims, Dims)>> = self
@@ -197,7 +200,10 @@ impl Sum<'_> {
 /// Truth values of which poison counts as true.
 fn known(v: &Value) -> Value {
     match &v.data {
-        Data::B(x) => Value { region: v.region.clone(), data: x.iter().map(|&b| u8::from(b != 0)).collect::<Vec<u8>>().into_data() },
+        Data::B(x) => Value {
+            region: v.region.clone(),
+            data: x.iter().map(|&b| u8::from(b != 0)).collect::<Vec<u8>>().into_data(),
+        },
         _ => v.clone(),
     }
 }
@@ -218,7 +224,8 @@ fn for_each_until(shape: &[usize], mut f: impl FnMut(&[usize]) -> bool) {
 /// Multiplies pairs of factors in the cheapest order; each bound axis is summed as soon as no other factor has it.
 fn contract(mut factors: Vec<Value>, bound: &[AxisId], scope: &Region, count: &mut f64) -> Option<Value> {
     let _ = scope;
-    let extent = |factors: &[Value], a: AxisId| factors.iter().find_map(|f| f.region.get(a)).map_or(1.0, |p| p.len() as f64);
+    let extent =
+        |factors: &[Value], a: AxisId| factors.iter().find_map(|f| f.region.get(a)).map_or(1.0, |p| p.len() as f64);
     loop {
         // Sum what only one factor has.
         for i in 0..factors.len() {
@@ -273,8 +280,7 @@ fn next_pair(sets: &[AxisSet], bound: &[AxisId], extent: impl Fn(AxisId) -> f64 
                 let kept: AxisSet = union
                     .iter()
                     .filter(|a| {
-                        !bound.contains(a)
-                            || sets.iter().enumerate().any(|(l, s)| l != i && l != j && s.contains(*a))
+                        !bound.contains(a) || sets.iter().enumerate().any(|(l, s)| l != i && l != j && s.contains(*a))
                     })
                     .collect();
                 // Writing a result costs about as much as a few multiply-adds.
@@ -344,7 +350,9 @@ fn pair_sized(
     (batch, m, n, k): (&[AxisId], &[AxisId], &[AxisId], &[AxisId]),
     scope: &Region,
 ) -> Option<Value> {
-    let size = |axes: &[AxisId]| axes.iter().map(|&a| scope.get(a).map_or(1, super::region::Positions::len)).product::<usize>();
+    let size = |axes: &[AxisId]| {
+        axes.iter().map(|&a| scope.get(a).map_or(1, super::region::Positions::len)).product::<usize>()
+    };
     let (sb, sm, sn, sk) = (size(batch), size(m), size(n), size(k));
     let order = |parts: [&[AxisId]; 3]| parts.concat();
     let xs = arrange(x, &order([batch, m, k]))?;
@@ -382,8 +390,7 @@ fn pair_sized(
     }
     let shape: Dims = from.iter().map(|&a| scope.get(a).map_or(1, super::region::Positions::len)).collect();
     let dense = super::value::dense(&shape);
-    let strides: Dims =
-        sorted.iter().map(|a| from.iter().position(|b| a == b).map_or(0, |i| dense[i])).collect();
+    let strides: Dims = sorted.iter().map(|a| from.iter().position(|b| a == b).map_or(0, |i| dense[i])).collect();
     let nest = Nest::new(&region.shape(), [&strides]);
     let mut moved = Vec::with_capacity(out.len());
     let step = nest.strides[0];

@@ -201,11 +201,8 @@ impl<'r> Frame<'r> {
         let body = graph.args(node)[0];
         let free = graph.free(body);
         let used: SmallVec<[AxisId; 4]> = axes.iter().copied().filter(|&a| free.contains(a)).collect();
-        let indices: Vec<gather::Index<'_>> = used
-            .iter()
-            .zip(&args[1..])
-            .map(|(&axis, at)| gather::Index { axis, at, extent: sizes.of(axis) })
-            .collect();
+        let indices: Vec<gather::Index<'_>> =
+            used.iter().zip(&args[1..]).map(|(&axis, at)| gather::Index { axis, at, extent: sizes.of(axis) }).collect();
         // Padding of an input is poison already.
         let is_input = matches!(graph.op(body), Op::Input(_));
         let batches: Vec<Option<(&[usize], Value)>> = used
@@ -285,7 +282,14 @@ impl<'r> Frame<'r> {
             }
             Op::Reduce { extremum, axes, .. } => {
                 let Some(guard) = conjunction() else { return Ok(None) };
-                reduce::extremum((node, *extremum, graph.dtype(node)), &scope, axes, guard.as_ref(), &operands[0], region)
+                reduce::extremum(
+                    (node, *extremum, graph.dtype(node)),
+                    &scope,
+                    axes,
+                    guard.as_ref(),
+                    &operands[0],
+                    region,
+                )
             }
             _ => {
                 let question = match op {

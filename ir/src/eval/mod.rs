@@ -205,7 +205,8 @@ impl<'g> Evaluator<'g> {
             .collect::<Result<_, _>>()?;
         for id in graph.ids() {
             let (op, operands) = (graph.op(id), graph.operands(id));
-            if let (Op::KthValue { axis, .. } | Op::KthIndex { axis, .. } | Op::Threshold { axis, .. }, [_, extra]) = (op, operands)
+            if let (Op::KthValue { axis, .. } | Op::KthIndex { axis, .. } | Op::Threshold { axis, .. }, [_, extra]) =
+                (op, operands)
                 && graph.free(*extra).contains(*axis)
             {
                 let what = format!("has a rank or sum that varies along `{}`", graph.axis(*axis).name);
@@ -253,8 +254,7 @@ impl<'g> Evaluator<'g> {
     /// # Errors
     /// If memory does not suffice, or an undefined value reaches an output.
     pub fn outputs(&self) -> Result<IndexMap<Box<str>, Tensor>, Error> {
-        let roots: Vec<(&Output, Region)> =
-            self.graph.outputs.iter().map(|o| (o, self.region(o.node, &[]))).collect();
+        let roots: Vec<(&Output, Region)> = self.graph.outputs.iter().map(|o| (o, self.region(o.node, &[]))).collect();
         let values = self.values_over(&roots.iter().map(|(o, r)| (o.node, r.clone())).collect::<Vec<_>>())?;
         roots
             .iter()
@@ -331,7 +331,10 @@ impl<'g> Evaluator<'g> {
             return Err(Error::Request(format!("node {} is not in the graph", node.0)));
         }
         if !self.open[node.index()].is_empty() {
-            return Err(Error::Request(format!("{} has no value outside of its recurrence", describe(self.graph, node))));
+            return Err(Error::Request(format!(
+                "{} has no value outside of its recurrence",
+                describe(self.graph, node)
+            )));
         }
         Ok(())
     }

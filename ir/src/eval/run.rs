@@ -206,7 +206,11 @@ impl<'r> Run<'r> {
     /// The axis along which a box is cut into blocks first: the longest, time before others.
     fn rows(&self, region: &Region) -> Option<AxisId> {
         let time = |a: AxisId| self.graph.domain_of(a).role == Role::Time;
-        region.iter().filter(|(_, p)| p.len() > 1).max_by_key(|(a, p)| (p.len(), time(*a), std::cmp::Reverse(*a))).map(|(a, _)| a)
+        region
+            .iter()
+            .filter(|(_, p)| p.len() > 1)
+            .max_by_key(|(a, p)| (p.len(), time(*a), std::cmp::Reverse(*a)))
+            .map(|(a, _)| a)
     }
 
     /// Which axis of an operand runs with axis `rows` of the node.
@@ -215,9 +219,10 @@ impl<'r> Run<'r> {
         if let Op::Sub { axes } = self.graph.op(node) {
             let args = self.graph.args(node);
             if operand == args[0] && !args[1..].contains(&operand) {
-                let renamed = axes.iter().zip(&args[1..]).find(|(a, p)| {
-                    free.contains(**a) && *self.graph.op(**p) == Op::Index(rows)
-                });
+                let renamed = axes
+                    .iter()
+                    .zip(&args[1..])
+                    .find(|(a, p)| free.contains(**a) && *self.graph.op(**p) == Op::Index(rows));
                 return match renamed {
                     Some((&a, _)) => Some(a),
                     None => Some(rows).filter(|r| free.contains(*r) && !axes.contains(r)),

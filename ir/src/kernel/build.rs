@@ -161,6 +161,10 @@ impl<'p> KernelBuilder<'p> {
     pub fn plan(&mut self) -> &mut Plan {
         self.plan
     }
+    /// The plan as it stands.
+    pub fn kernel_plan(&self) -> &Plan {
+        self.plan
+    }
     /// The kernel so far (finished statements of open bodies are not in it yet).
     pub fn kernel(&self) -> &Kernel {
         &self.kernel

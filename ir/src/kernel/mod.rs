@@ -84,8 +84,10 @@
 mod build;
 mod expr;
 mod ids;
+pub mod interp;
 mod map;
 mod ops;
+mod parse;
 mod plan;
 mod print;
 mod types;
@@ -96,6 +98,7 @@ pub use expr::{Atom, BinOp, Cmp, Expr, Guard};
 pub use ids::{AxisId, AxisSet, BufferId, ExtentId, KernelId, ParamId, ScratchId, ValueId, VarId};
 pub use map::{MapFn, Signature};
 pub use ops::{Access, AccumMode, AttrKind, Attrs, Inst, MANY, Monoid, OpCode, OpSpec, Place, Results, docs};
+pub use parse::{ParseError, parse};
 pub use plan::{
     Axis, Buffer, Carried, Dim, Domain, Extent, GridAxis, If, Kernel, Loop, Param, ParamKind, Plan, Role, Scratch,
     Stmt, Value, Var, VarDef, While,

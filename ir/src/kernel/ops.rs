@@ -281,8 +281,8 @@ op_table! {
         "Reduction over axes `over` by a monoid, of the elements where the guard holds. `reduce x, p by argmin` takes an integer payload p and gives the best value and its payload."
     Scan "scan" (1, 3) -> Exactly(1); [By Over] [Rev Excl]
         "Prefix reduction along one axis: `scan x [, init]`; `scan a, b [, init] by affine` is the recurrence h = a*h + b from init (else 0). `excl`: without the element itself; `rev`: from the last."
-    Online "online" (2, 2) -> Exactly(3); [Over] [Where]
-        "`m1, r, w = online s, m0`: running maximum m1 = max(m0, max of s over `over`, where the guard holds), r = exp(m0 - m1), w = exp(s - m1) where the guard holds, else 0. With m1 = -inf: r = 1, w = 0."
+    Online "online" (2, 2) -> Exactly(3); [] [Over Where]
+        "`m1, r, w = online s, m0`: running maximum m1 = max(m0, max of s over `over` (none: of one score), where the guard holds), r = exp(m0 - m1), w = exp(s - m1) where the guard holds, else 0. With m1 = -inf: r = 1, w = 0."
     Rescale "rescale" (2, 2) -> Exactly(1); [] []
         "`rescale x, r`: x * r, and 0 where r is 0 (r from `online`). Every carry under one running maximum is rescaled in every stream."
     Merge "merge" (2, MANY) -> HalfOfOperands; [] []

@@ -410,6 +410,27 @@ impl Kernel {
         let opaque = guard.opaque.iter().map(|v| self.value_type(*v).map_or(AxisSet::EMPTY, |t| t.axes));
         atoms.chain(opaque).fold(AxisSet::EMPTY, AxisSet::union)
     }
+    /// Does an expression speak of a loop: of its index, position or axis, directly or through other scalars? Such atoms may be
+    /// left out inside the loop's `full` range.
+    pub fn speaks_of(&self, expr: &Expr, l: &Loop) -> bool {
+        let on_axis = |axes: AxisSet| l.axis.is_some_and(|a| axes.contains(a));
+        let mut found = false;
+        expr.visit(&mut |e| {
+            found |= match e {
+                Expr::Axis(a) => Some(*a) == l.axis,
+                Expr::Value(v) => self.value_type(*v).is_some_and(|t| on_axis(t.axes)),
+                Expr::Var(v) if *v == l.index || *v == l.pos => true,
+                // A definition speaks only of scalars before it, so this ends.
+                Expr::Var(v) => match self.var(*v).map(|var| &var.def) {
+                    Some(VarDef::Let(e) | VarDef::Position(e)) => self.speaks_of(e, l),
+                    Some(VarDef::Load(a) | VarDef::Entry(a)) => a.index.iter().any(|e| self.speaks_of(e, l)),
+                    _ => false,
+                },
+                _ => false,
+            };
+        });
+        found
+    }
     /// The tile axes over which an access varies.
     pub fn access_axes(&self, access: &Access) -> AxisSet {
         access.index.iter().map(|e| self.expr_axes(e)).fold(AxisSet::EMPTY, AxisSet::union)

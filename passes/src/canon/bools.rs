@@ -9,7 +9,9 @@ impl Canon {
         self.raw(Op::Const(Scalar::Bool(value)), &[])
     }
 
-    pub(crate) fn known(&self, id: NodeId) -> Option<bool> {
+    /// The value of a boolean constant.
+    #[must_use]
+    pub fn known(&self, id: NodeId) -> Option<bool> {
         match self.g.constant(id) {
             Some(Scalar::Bool(b)) => Some(b),
             _ => None,
@@ -84,6 +86,9 @@ impl Canon {
     }
 
     /// The negation, pushed down to atoms.
+    ///
+    /// # Errors
+    /// Only for terms that are not boolean.
     pub fn negate(&mut self, id: NodeId) -> Result<NodeId, Error> {
         if let Some(k) = self.known(id) {
             return self.bool(!k);
@@ -113,6 +118,9 @@ impl Canon {
     }
 
     /// The conjunction of guards.
+    ///
+    /// # Errors
+    /// Only for terms that are not boolean.
     pub fn all(&mut self, guards: &[NodeId]) -> Result<NodeId, Error> {
         match guards {
             [] => self.bool(true),

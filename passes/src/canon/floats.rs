@@ -34,6 +34,30 @@ impl Canon {
         self.ein(&[], &[], factors)
     }
 
+    /// Product of terms, flat.
+    ///
+    /// # Errors
+    /// Only for operands that are not numbers.
+    pub fn product_of(&mut self, factors: &[NodeId]) -> Result<NodeId, Error> {
+        self.product(factors)
+    }
+
+    /// The float 1.
+    ///
+    /// # Errors
+    /// Never in a graph of this pass.
+    pub fn number_one(&mut self) -> Result<NodeId, Error> {
+        self.float(1.0)
+    }
+
+    /// The float 0.
+    ///
+    /// # Errors
+    /// Never in a graph of this pass.
+    pub fn number_zero(&mut self) -> Result<NodeId, Error> {
+        self.float(0.0)
+    }
+
     /// An elementwise function of floats with a float result.
     pub(crate) fn float_map(&mut self, f: MapFn, args: &[NodeId]) -> Result<NodeId, Error> {
         let constants: Option<Vec<f64>> = args.iter().map(|&a| self.g.constant(a).map(Scalar::as_f64)).collect();
@@ -86,6 +110,9 @@ impl Canon {
     }
 
     /// `coefficient * x`
+    ///
+    /// # Errors
+    /// Only for operands that are not numbers.
     pub fn scaled(&mut self, coefficient: f64, x: NodeId) -> Result<NodeId, Error> {
         let k = self.number(coefficient, self.g.dtype(x))?;
         self.product(&[k, x])
@@ -104,6 +131,9 @@ impl Canon {
     }
 
     /// Sum of floats: flat, equal addends collected, one constant at the end.
+    ///
+    /// # Errors
+    /// Only for operands that are not numbers.
     pub fn sum_of(&mut self, addends: &[NodeId]) -> Result<NodeId, Error> {
         let mut collected: IndexMap<NodeId, f64, FxBuildHasher> = IndexMap::default();
         let mut constant = 0.0;

@@ -6,11 +6,12 @@ use weft_ir::graph::{Error, MapFn, NodeId, Op, Scalar};
 use weft_ir::linear::Lin;
 
 /// Affine over integer terms that are not themselves affine.
-pub(crate) type IntForm = Lin<NodeId>;
+pub type IntForm = Lin<NodeId>;
 
 impl Canon {
     /// The affine form of a canonical integer term.
-    pub(crate) fn int_form(&self, id: NodeId) -> Option<IntForm> {
+    #[must_use]
+    pub fn int_form(&self, id: NodeId) -> Option<IntForm> {
         let args = self.g.args(id);
         match self.g.op(id) {
             Op::Const(Scalar::Int(c)) => Some(IntForm::new(*c)),
@@ -26,7 +27,10 @@ impl Canon {
     }
 
     /// The canonical term of an affine form.
-    pub(crate) fn int_term(&mut self, form: &IntForm) -> Result<NodeId, Error> {
+    ///
+    /// # Errors
+    /// Never for forms over terms of this graph.
+    pub fn int_term(&mut self, form: &IntForm) -> Result<NodeId, Error> {
         let mut terms: Vec<(NodeId, i64)> = form.terms().map(|(&v, c)| (v, c)).collect();
         terms.sort_by_key(|&(v, _)| (self.prints.of(v), v));
         let mut parts = Vec::new();
@@ -45,7 +49,10 @@ impl Canon {
     }
 
     /// An integer constant.
-    pub(crate) fn int(&mut self, value: i64) -> Result<NodeId, Error> {
+    ///
+    /// # Errors
+    /// Never.
+    pub fn int(&mut self, value: i64) -> Result<NodeId, Error> {
         self.raw(Op::Const(Scalar::Int(value)), &[])
     }
 
@@ -119,7 +126,10 @@ impl Canon {
     }
 
     /// `form >= 0`
-    pub(crate) fn at_least_zero(&mut self, form: &IntForm) -> Result<NodeId, Error> {
+    ///
+    /// # Errors
+    /// Never for forms over terms of this graph.
+    pub fn at_least_zero(&mut self, form: &IntForm) -> Result<NodeId, Error> {
         let g = common_divisor(form);
         let form = if g > 1 { form.split_multiple(g).0 } else { form.clone() };
         if let Some(c) = form.as_constant() {
@@ -146,8 +156,21 @@ impl Canon {
         }
     }
 
+    /// `form >= 0` as it stands, also where ranges of axes decide it: a bound of a loop, not a condition.
+    ///
+    /// # Errors
+    /// Never for forms over terms of this graph.
+    pub fn make_raw_inequality(&mut self, form: &IntForm) -> Result<NodeId, Error> {
+        let term = self.int_term(form)?;
+        let zero = self.int(0)?;
+        self.raw(Op::Map(MapFn::Le), &[zero, term])
+    }
+
     /// `form == 0`, or `form != 0`.
-    pub(crate) fn equals_zero(&mut self, form: &IntForm, equal: bool) -> Result<NodeId, Error> {
+    ///
+    /// # Errors
+    /// Never for forms over terms of this graph.
+    pub fn equals_zero(&mut self, form: &IntForm, equal: bool) -> Result<NodeId, Error> {
         let g = common_divisor(form);
         if g > 1 && form.constant().rem_euclid(g) != 0 {
             return self.bool(!equal);

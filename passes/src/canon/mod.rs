@@ -38,6 +38,7 @@ use weft_ir::DType;
 use weft_ir::graph::{AxisId, DomainId, Error, Graph, NodeId, Op, Output, RecDecl, RecId};
 
 pub use axes::is_long_domain;
+pub use ints::IntForm;
 
 /// Settings of the pass.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +125,12 @@ impl Canon {
         };
         canon.catch_up();
         canon
+    }
+
+    /// What a type is when the type parameter is known.
+    #[must_use]
+    pub fn concrete(&self, dtype: DType) -> DType {
+        self.resolve(dtype)
     }
 
     fn resolve(&self, dtype: DType) -> DType {

@@ -5,6 +5,17 @@ use rustc_hash::FxHashMap;
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, Error, MapFn, NodeId, Op, Scalar};
 
+/// Where a substitution that is pushed inwards stops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stop {
+    /// At every row value: the canonical form.
+    AtRowValues,
+    /// At reductions and recurrences only.
+    AtReductions,
+    /// Nowhere but at a recurrence: renaming.
+    Nowhere,
+}
+
 impl Canon {
     /// The canonical node of an op over canonical operands.
     ///
@@ -115,6 +126,26 @@ impl Canon {
         ids.iter().map(|&x| self.substitute(x, &map)).collect()
     }
 
+    /// `body[axes := positions]`, pushed through elementwise functions down to reductions, recurrences and inputs.
+    ///
+    /// # Errors
+    /// Only for positions that are not integers.
+    pub fn push_to_reductions(&mut self, body: NodeId, map: &[(AxisId, NodeId)]) -> Result<NodeId, Error> {
+        self.subst(body, map, Stop::AtReductions, &mut FxHashMap::default())
+    }
+
+    /// The term over other axes of the same domains, without any substitution left of it.
+    ///
+    /// # Errors
+    /// Never for axes of this graph.
+    pub fn rename(&mut self, body: NodeId, axes: &[(AxisId, AxisId)]) -> Result<NodeId, Error> {
+        let mut map = Vec::new();
+        for &(from, to) in axes {
+            map.push((from, self.raw(Op::Index(to), &[])?));
+        }
+        self.subst(body, &map, Stop::Nowhere, &mut FxHashMap::default())
+    }
+
     /// `body[axes := positions]`, simultaneously, pushed as far as the canonical form wants it.
     ///
     /// Free of capture: a canonical bound axis is deeper in no term than its own binder, and positions stand outside.
@@ -130,14 +161,14 @@ impl Canon {
         if map.is_empty() {
             return Ok(body);
         }
-        let mut memo = FxHashMap::default();
-        self.subst(body, &map, &mut memo)
+        self.subst(body, &map, Stop::AtRowValues, &mut FxHashMap::default())
     }
 
     fn subst(
         &mut self,
         id: NodeId,
         map: &[(AxisId, NodeId)],
+        stop: Stop,
         memo: &mut FxHashMap<NodeId, NodeId>,
     ) -> Result<NodeId, Error> {
         if !map.iter().any(|&(a, _)| self.g.free(id).contains(a)) {
@@ -152,7 +183,7 @@ impl Canon {
                 let args = self.g.args(id).to_vec();
                 let mut pairs: Vec<(AxisId, NodeId)> = Vec::new();
                 for (&a, &p) in axes.iter().zip(&args[1..]) {
-                    pairs.push((a, self.subst(p, map, memo)?));
+                    pairs.push((a, self.subst(p, map, stop, memo)?));
                 }
                 let outer: Vec<_> = map
                     .iter()
@@ -163,18 +194,27 @@ impl Canon {
                 self.indexed(args[0], pairs)?
             }
             Op::Input(_) | Op::Prev(_) => self.indexed(id, map.to_vec())?,
-            _ if self.is_row_value(id) => self.indexed(id, map.to_vec())?,
+            op if self.stops(id, &op, stop) => self.indexed(id, map.to_vec())?,
             op => {
                 let args = self.g.args(id).to_vec();
                 let mut new = Vec::with_capacity(args.len());
                 for a in args {
-                    new.push(self.subst(a, map, memo)?);
+                    new.push(self.subst(a, map, stop, memo)?);
                 }
                 self.make(&op, &new)?
             }
         };
         memo.insert(id, made);
         Ok(made)
+    }
+
+    fn stops(&self, id: NodeId, op: &Op, stop: Stop) -> bool {
+        match stop {
+            Stop::AtRowValues => self.is_row_value(id),
+            Stop::AtReductions => self.is_row_value(id) && (op.is_reduction() || matches!(op, Op::Rec(_))),
+            // The axes of a recurrence's declaration cannot be renamed from outside.
+            Stop::Nowhere => matches!(op, Op::Rec(_)),
+        }
     }
 
     /// A read of a stored term at positions.

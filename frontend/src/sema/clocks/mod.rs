@@ -260,8 +260,7 @@ impl Clocks {
             all.append(&mut entries);
         }
         for (k, &f) in factors.iter().enumerate() {
-            let others: Vec<NodeId> =
-                factors.iter().enumerate().filter(|(i, _)| *i != k).map(|(_, &f)| f).collect();
+            let others: Vec<NodeId> = factors.iter().enumerate().filter(|(i, _)| *i != k).map(|(_, &f)| f).collect();
             let mut entries = self.of(f, guards);
             let outside = self.supports(&others);
             entries.iter_mut().for_each(|e| self.add_guards(e, &outside));
@@ -277,9 +276,7 @@ impl Clocks {
             all.extend(self.existence(a, guards, &here));
         }
         for &a in axes {
-            let touched = |g: &Graph, e: &Entry| {
-                e.at.iter().chain(&e.guards).any(|&x| g.free(x).contains(a))
-            };
+            let touched = |g: &Graph, e: &Entry| e.at.iter().chain(&e.guards).any(|&x| g.free(x).contains(a));
             if !all.iter().any(|e| touched(&self.graph, e)) {
                 continue;
             }
@@ -322,7 +319,8 @@ impl Clocks {
     fn recurrence(&mut self, rec: RecId, body: NodeId) -> Vec<Entry> {
         let decl = self.graph.rec(rec).clone();
         let domain = self.graph.axis(decl.time).domain;
-        let mixes = decl.state.iter().any(|&a| self.time_of(self.graph.axis(a).domain).is_some() && self.rebinds(body, rec, a));
+        let mixes =
+            decl.state.iter().any(|&a| self.time_of(self.graph.axis(a).domain).is_some() && self.rebinds(body, rec, a));
         let earlier = self.graph.add_axis(&decl.name, domain);
         let (Ok(before), Ok(now)) = (self.graph.index(earlier), self.graph.index(decl.time)) else { return Vec::new() };
         let past = self.map(MapFn::Le, &[before, now]);
@@ -396,9 +394,9 @@ impl Clocks {
                 .collect();
             let mut open = Vec::with_capacity(kept.len());
             for e in kept {
-                let dominated = plain
-                    .iter()
-                    .any(|&(time, at)| time == e.time && (e.at != Some(at) || !e.guards.is_empty()) && self.at_most(&e, at));
+                let dominated = plain.iter().any(|&(time, at)| {
+                    time == e.time && (e.at != Some(at) || !e.guards.is_empty()) && self.at_most(&e, at)
+                });
                 if !dominated {
                     open.push(e);
                 }

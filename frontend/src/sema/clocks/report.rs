@@ -36,14 +36,11 @@ impl Clocks {
             return Clock::Always;
         }
         // Positions of the value's own time axes, whichever are needed; else the entry's own formula.
-        let axes: Vec<AxisId> =
-            self.graph.free(node).iter().filter(|&a| self.graph.axis(a).domain == time).collect();
+        let axes: Vec<AxisId> = self.graph.free(node).iter().filter(|&a| self.graph.axis(a).domain == time).collect();
         let mut formulas: Vec<String> = Vec::new();
         for e in entries {
             let Some(at) = e.at else { return Clock::End };
-            let plain = axes.iter().copied().find(|&a| {
-                self.graph.index(a).is_ok_and(|bound| self.at_most(e, bound))
-            });
+            let plain = axes.iter().copied().find(|&a| self.graph.index(a).is_ok_and(|bound| self.at_most(e, bound)));
             let text = self.formula(at, node).or_else(|| plain.map(|a| self.graph.axis(a).name.to_string()));
             match text {
                 Some(t) if formulas.contains(&t) => {}
@@ -165,11 +162,15 @@ impl Clocks {
         let binder = chain.iter().rev().copied().find(|&n| self.graph.op(n).is_reduction() && spans.contains_key(&n));
         let size = chain.iter().copied().find(|&n| matches!(self.graph.op(n), Op::Size(_)));
         let bound: Option<String> = e.at.and_then(|at| {
-            let other = self.graph.free(at).iter().find(|a| !out.axes.contains(a) && self.graph.axis(*a).domain == e.time)?;
+            let other =
+                self.graph.free(at).iter().find(|a| !out.axes.contains(a) && self.graph.axis(*a).domain == e.time)?;
             Some(self.graph.axis(other).name.to_string())
         });
         let message = match (&source, size) {
-            (_, Some(_)) => format!("output `{}` at {time} depends on the length of the sequence, which is known only at its end", out.name),
+            (_, Some(_)) => format!(
+                "output `{}` at {time} depends on the length of the sequence, which is known only at its end",
+                out.name
+            ),
             (Some(s), _) => format!("output `{}` at {time} may depend on `{s}` at a later position", out.name),
             (None, _) => format!("output `{}` at {time} may depend on later positions", out.name),
         };

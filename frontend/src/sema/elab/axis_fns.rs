@@ -221,8 +221,11 @@ impl<'p> Elaborator<'p> {
         let k = rest[0];
         let count = self.expr(s, k)?;
         if self.graph.free(count).contains(axis) {
-            let d = Diagnostic::error(codes::E0204, format!("the count of `{callee}` depends on the axis along which it works"))
-                .at(k.span, format!("depends on `{}`", names[0]));
+            let d = Diagnostic::error(
+                codes::E0204,
+                format!("the count of `{callee}` depends on the axis along which it works"),
+            )
+            .at(k.span, format!("depends on `{}`", names[0]));
             return self.failed(d);
         }
         let n = guards.len() as u32;

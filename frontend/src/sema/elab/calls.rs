@@ -37,7 +37,8 @@ impl<'p> Elaborator<'p> {
         if let Some((file, f)) = self.program.std_fn(callee.as_str()) {
             return self.inline(s, file, f, callee, axes, args, span);
         }
-        let mut d = Diagnostic::error(codes::E0103, format!("there is no function `{callee}`")).at(callee.span, "unknown function");
+        let mut d = Diagnostic::error(codes::E0103, format!("there is no function `{callee}`"))
+            .at(callee.span, "unknown function");
         let known = self.program.visible_names(s.file).chain(BUILTINS.iter().map(|(n, _)| *n));
         if let Some(near) = nearest(callee.as_str(), known) {
             d = d.hint(format!("did you mean `{near}`?"));
@@ -77,9 +78,12 @@ impl<'p> Elaborator<'p> {
         }
         if args.len() > f.params.len() {
             return self.failed(
-                Diagnostic::error(codes::E0106, format!("`{name}` takes {}, not {}", plural(f.params.len(), "argument", "arguments"), args.len()))
-                    .at(args[f.params.len()].span, "one too many")
-                    .also(f.name.span, "defined here"),
+                Diagnostic::error(
+                    codes::E0106,
+                    format!("`{name}` takes {}, not {}", plural(f.params.len(), "argument", "arguments"), args.len()),
+                )
+                .at(args[f.params.len()].span, "one too many")
+                .also(f.name.span, "defined here"),
             );
         }
         let mut inner = Scope::new(file, Some(name));
@@ -106,9 +110,19 @@ impl<'p> Elaborator<'p> {
             (formal, n) => {
                 let names: Vec<&str> = f.axes.iter().map(Name::as_str).collect();
                 return self.failed(
-                    Diagnostic::error(codes::E0107, format!("`{}` works over {}, the call gives {n}", f.name, plural(formal, "axis", "axes")))
-                        .at(callee.span, if names.is_empty() { format!("write `{callee}(..)`") } else { format!("write `{callee}[{}](..)`", names.join(", ")) })
-                        .also(f.name.span, "defined here"),
+                    Diagnostic::error(
+                        codes::E0107,
+                        format!("`{}` works over {}, the call gives {n}", f.name, plural(formal, "axis", "axes")),
+                    )
+                    .at(
+                        callee.span,
+                        if names.is_empty() {
+                            format!("write `{callee}(..)`")
+                        } else {
+                            format!("write `{callee}[{}](..)`", names.join(", "))
+                        },
+                    )
+                    .also(f.name.span, "defined here"),
                 );
             }
         };
@@ -127,8 +141,16 @@ impl<'p> Elaborator<'p> {
             let value = self.group_argument(s, g, arg)?;
             if value.axes.len() != g.axes.len() {
                 return self.failed(
-                    Diagnostic::error(codes::E0107, format!("group `{}` has {}, not {}", g.group, plural(value.axes.len(), "axis", "axes"), g.axes.len()))
-                        .at(g.span, "declared here"),
+                    Diagnostic::error(
+                        codes::E0107,
+                        format!(
+                            "group `{}` has {}, not {}",
+                            g.group,
+                            plural(value.axes.len(), "axis", "axes"),
+                            g.axes.len()
+                        ),
+                    )
+                    .at(g.span, "declared here"),
                 );
             }
             for (name, axes) in g.axes.iter().zip(&value.axes) {
@@ -140,9 +162,12 @@ impl<'p> Elaborator<'p> {
                     Some(Meaning::Index(have)) if have == axes => {}
                     Some(_) => {
                         return self.failed(
-                            Diagnostic::error(codes::E0211, format!("axis `{name}` of `{}` is bound to two different axes", f.name))
-                                .at(arg.span, format!("the group has another axis in the place of `{name}`"))
-                                .also(g.span, "the function wants the same axis in its brackets and in the group"),
+                            Diagnostic::error(
+                                codes::E0211,
+                                format!("axis `{name}` of `{}` is bound to two different axes", f.name),
+                            )
+                            .at(arg.span, format!("the group has another axis in the place of `{name}`"))
+                            .also(g.span, "the function wants the same axis in its brackets and in the group"),
                         );
                     }
                 }
@@ -159,8 +184,11 @@ impl<'p> Elaborator<'p> {
             return match self.lookup(s, name)? {
                 Meaning::Group(v) if v.group == g.group.text => Ok(v),
                 Meaning::Group(v) => self.failed(
-                    Diagnostic::error(codes::E0104, format!("`{name}` is a group `{}`, `{}` is wanted", v.group, g.group))
-                        .at(arg.span, "another group"),
+                    Diagnostic::error(
+                        codes::E0104,
+                        format!("`{name}` is a group `{}`, `{}` is wanted", v.group, g.group),
+                    )
+                    .at(arg.span, "another group"),
                 ),
                 other => self.failed(
                     Diagnostic::error(codes::E0105, format!("`{name}` is {}, not a group `{}`", other.kind(), g.group))
@@ -250,7 +278,8 @@ impl<'p> Elaborator<'p> {
             let axes = axes.clone();
             if let Some(missing) = axes.iter().find(|&&a| !self.graph.free(value).contains(a)) {
                 let axis = self.graph.axis(*missing).name.to_string();
-                return self.failed(independent(f.name.as_str(), &axis, arg.value.span).also(param.span, "the parameter"));
+                return self
+                    .failed(independent(f.name.as_str(), &axis, arg.value.span).also(param.span, "the parameter"));
             }
         }
         Ok((value, guard, arg.span))
@@ -318,7 +347,8 @@ impl<'p> Elaborator<'p> {
         let mut captured: Vec<AxisId> = Vec::new();
         for b in bound {
             let Some((value, guard, _)) = b.given else { continue };
-            let values = [(Some(value), &b.param.axes[..]), (guard, b.param.guard.as_ref().map_or(&[][..], |g| &g.axes))];
+            let values =
+                [(Some(value), &b.param.axes[..]), (guard, b.param.guard.as_ref().map_or(&[][..], |g| &g.axes))];
             for (node, names) in values {
                 let Some(node) = node else { continue };
                 let addressed: Vec<AxisId> = self.index_names(inner, names)?.into_iter().flatten().collect();

@@ -28,14 +28,20 @@ impl<'p> Elaborator<'p> {
                 let name = callee.as_str();
                 if let "uniform" | "normal" = name {
                     let [a, b] = args.as_slice() else {
-                        let d = Diagnostic::error(codes::E0106, format!("`{name}` takes 2 arguments, not {}", args.len()));
+                        let d =
+                            Diagnostic::error(codes::E0106, format!("`{name}` takes 2 arguments, not {}", args.len()));
                         return self.failed(d.at(e.span, "this call"));
                     };
                     let (x, y) = (self.constant(s, &a.value)?, self.constant(s, &b.value)?);
                     if (name == "uniform" && x > y) || (name == "normal" && y < 0.0) {
-                        let what = if name == "uniform" { "the lower end is above the upper one" } else { "the deviation is negative" };
+                        let what = if name == "uniform" {
+                            "the lower end is above the upper one"
+                        } else {
+                            "the deviation is negative"
+                        };
                         return self.failed(
-                            Diagnostic::error(codes::E0309, format!("`{name}({x}, {y})` is no distribution")).at(e.span, what),
+                            Diagnostic::error(codes::E0309, format!("`{name}({x}, {y})` is no distribution"))
+                                .at(e.span, what),
                         );
                     }
                     return Ok(if name == "uniform" { Init::Uniform(x, y) } else { Init::Normal(x, y) });
@@ -47,7 +53,10 @@ impl<'p> Elaborator<'p> {
                 };
                 let wanted = f.arity().max(1);
                 if args.len() < wanted || (f.arity() > 0 && args.len() > wanted) {
-                    let d = Diagnostic::error(codes::E0106, format!("`{name}` takes {wanted} arguments, not {}", args.len()));
+                    let d = Diagnostic::error(
+                        codes::E0106,
+                        format!("`{name}` takes {wanted} arguments, not {}", args.len()),
+                    );
                     return self.failed(d.at(e.span, "this call"));
                 }
                 let args = args.iter().map(|a| self.init(s, &a.value)).collect::<Res<Vec<_>>>()?;
@@ -59,11 +68,9 @@ impl<'p> Elaborator<'p> {
     }
 
     fn no_init<T>(&mut self, span: Span) -> Res<T> {
-        self.failed(
-            Diagnostic::error(codes::E0309, "this is no initialiser")
-                .at(span, "not a distribution")
-                .expected(["`uniform(low, high)`", "`normal(mean, deviation)`", "a constant", "an elementwise function of these"]),
-        )
+        self.failed(Diagnostic::error(codes::E0309, "this is no initialiser").at(span, "not a distribution").expected(
+            ["`uniform(low, high)`", "`normal(mean, deviation)`", "a constant", "an elementwise function of these"],
+        ))
     }
 
     /// The value of a constant expression.

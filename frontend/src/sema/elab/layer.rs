@@ -44,7 +44,12 @@ impl<'p> Elaborator<'p> {
         }
         self.unknown_defines(&values, &extents, &s);
         if self.graph.outputs.is_empty() && !self.diags.iter().any(Diagnostic::is_error) {
-            let _ = self.error(codes::E0114, layer.name.span, format!("layer `{}` has no output", layer.name), "add `out y[..] = ..`");
+            let _ = self.error(
+                codes::E0114,
+                layer.name.span,
+                format!("layer `{}` has no output", layer.name),
+                "add `out y[..] = ..`",
+            );
         }
         if !self.diags.iter().any(Diagnostic::is_error) {
             self.warn_unused(&s);
@@ -57,15 +62,20 @@ impl<'p> Elaborator<'p> {
     }
 
     /// Checks that hold for the whole layer, and the result.
-    pub(super) fn finish(mut self, values: IndexMap<String, Number>, extents: IndexMap<String, i64>) -> Result<Checked, Vec<Diagnostic>> {
+    pub(super) fn finish(
+        mut self,
+        values: IndexMap<String, Number>,
+        extents: IndexMap<String, i64>,
+    ) -> Result<Checked, Vec<Diagnostic>> {
         if !self.diags.iter().any(Diagnostic::is_error) {
             if let Err(e) = self.graph.verify() {
                 self.diags.push(Diagnostic::error(codes::E0308, format!("the layer has no meaning: {e}")));
             }
-            let live: Vec<bool> = self.graph.reachable().into_iter().fold(vec![false; self.graph.len()], |mut live, n| {
-                live[n.index()] = true;
-                live
-            });
+            let live: Vec<bool> =
+                self.graph.reachable().into_iter().fold(vec![false; self.graph.len()], |mut live, n| {
+                    live[n.index()] = true;
+                    live
+                });
             self.recurrences.retain(|r| live[r.node.index()]);
         }
         let mut known = Vec::new();
@@ -97,9 +107,7 @@ impl<'p> Elaborator<'p> {
     /// What the command line, or an input file, says of a name.
     fn given_number(&self, name: &str) -> Option<(Number, bool)> {
         let find = |all: &[(String, Number)]| all.iter().rev().find(|(n, _)| n == name).map(|(_, v)| *v);
-        find(&self.settings.defines)
-            .map(|v| (v, true))
-            .or_else(|| find(&self.settings.recorded).map(|v| (v, false)))
+        find(&self.settings.defines).map(|v| (v, true)).or_else(|| find(&self.settings.recorded).map(|v| (v, false)))
     }
 
     fn size(&mut self, s: &mut Scope<'p>, v: &'p ValueDecl, values: &mut IndexMap<String, Number>) -> Res<()> {
@@ -109,7 +117,9 @@ impl<'p> Elaborator<'p> {
 
     fn size_value(&mut self, s: &mut Scope<'p>, v: &'p ValueDecl) -> Res<i64> {
         let (value, source) = match self.given_number(v.name.as_str()) {
-            Some((Number::Int(i), by_hand)) => (i, if by_hand { "given with `-D`" } else { "recorded in the input file" }),
+            Some((Number::Int(i), by_hand)) => {
+                (i, if by_hand { "given with `-D`" } else { "recorded in the input file" })
+            }
             Some((Number::Real(x), _)) => {
                 return self.failed(
                     Diagnostic::error(codes::E0502, format!("size `{}` is an integer, and is given as {x}", v.name))
@@ -130,8 +140,11 @@ impl<'p> Elaborator<'p> {
             return Ok(value);
         }
         self.failed(
-            Diagnostic::error(codes::E0504, format!("size `{}` is {value}, {source}; sizes are from 0 to 2^30", v.name))
-                .at(v.span, "out of bounds"),
+            Diagnostic::error(
+                codes::E0504,
+                format!("size `{}` is {value}, {source}; sizes are from 0 to 2^30", v.name),
+            )
+            .at(v.span, "out of bounds"),
         )
     }
 
@@ -182,10 +195,14 @@ impl<'p> Elaborator<'p> {
     fn unknown_defines(&mut self, values: &IndexMap<String, Number>, extents: &IndexMap<String, i64>, s: &Scope<'p>) {
         let settings = self.settings;
         for (name, _) in &settings.defines {
-            if values.contains_key(name) || extents.contains_key(name) || matches!(s.peek(name), Some(Meaning::Broken)) {
+            if values.contains_key(name) || extents.contains_key(name) || matches!(s.peek(name), Some(Meaning::Broken))
+            {
                 continue;
             }
-            let mut d = Diagnostic::error(codes::E0501, format!("`-D {name}`: the layer has no size, constant or runtime axis `{name}`"));
+            let mut d = Diagnostic::error(
+                codes::E0501,
+                format!("`-D {name}`: the layer has no size, constant or runtime axis `{name}`"),
+            );
             let axes = self.graph.domains().iter().filter(|d| !matches!(d.extent, Extent::Const(_))).map(|d| &*d.name);
             if let Some(near) = nearest(name, values.keys().map(String::as_str).chain(axes)) {
                 d = d.hint(format!("did you mean `{near}`?"));
@@ -204,7 +221,8 @@ impl<'p> Elaborator<'p> {
             Some(Scalar::Bool(true)) => Ok(()),
             Some(_) => {
                 let text = self.text(e.span);
-                let mut d = Diagnostic::error(codes::E0503, format!("`require {text}` does not hold")).at(e.span, "does not hold for these sizes");
+                let mut d = Diagnostic::error(codes::E0503, format!("`require {text}` does not hold"))
+                    .at(e.span, "does not hold for these sizes");
                 if let ExprKind::Compare { first, rest } = &e.kind {
                     for side in std::iter::once(&**first).chain(rest.iter().map(|r| &r.1)) {
                         if matches!(side.kind, ExprKind::Int(_) | ExprKind::Float { .. }) {
@@ -251,8 +269,11 @@ impl<'p> Elaborator<'p> {
                     _ if !by_hand => {}
                     v => {
                         return self.failed(
-                            Diagnostic::error(codes::E0502, format!("axis `{}` has from 1 to 2^30 positions, and is given {v}", a.name))
-                                .at(a.name.span, "a runtime axis"),
+                            Diagnostic::error(
+                                codes::E0502,
+                                format!("axis `{}` has from 1 to 2^30 positions, and is given {v}", a.name),
+                            )
+                            .at(a.name.span, "a runtime axis"),
                         );
                     }
                 }
@@ -312,7 +333,9 @@ impl<'p> Elaborator<'p> {
                 Some((d1.or(d2), m1.checked_add(m2.checked_mul(sign)?)?, a1.checked_add(a2.checked_mul(sign)?)?))
             }
             Op::Map(MapFn::Mul) => match (arg(0)?, arg(1)?) {
-                ((None, _, c), (d, m, a)) | ((d, m, a), (None, _, c)) => Some((d, m.checked_mul(c)?, a.checked_mul(c)?)),
+                ((None, _, c), (d, m, a)) | ((d, m, a), (None, _, c)) => {
+                    Some((d, m.checked_mul(c)?, a.checked_mul(c)?))
+                }
                 _ => None,
             },
             _ => None,
@@ -369,8 +392,11 @@ impl<'p> Elaborator<'p> {
         let elements = axes.iter().filter_map(|&a| self.graph.static_extent(a)).try_fold(1i64, i64::checked_mul);
         if elements.is_none_or(|n| n > MAX_SIZE) {
             return self.failed(
-                Diagnostic::error(codes::E0504, format!("`{}` has more than 2^30 elements for each position of its runtime axes", t.name))
-                    .at(t.span, "too large"),
+                Diagnostic::error(
+                    codes::E0504,
+                    format!("`{}` has more than 2^30 elements for each position of its runtime axes", t.name),
+                )
+                .at(t.span, "too large"),
             );
         }
         let init = match &t.init {
@@ -395,7 +421,8 @@ impl<'p> Elaborator<'p> {
 
     fn group_input(&mut self, s: &mut Scope<'p>, g: &'p GroupUse, kind: InputKind) -> Res<GroupValue> {
         let Some((_, group)) = self.program.group(s.file, g.group.as_str()) else {
-            let mut d = Diagnostic::error(codes::E0104, format!("there is no group `{}`", g.group)).at(g.group.span, "unknown group");
+            let mut d = Diagnostic::error(codes::E0104, format!("there is no group `{}`", g.group))
+                .at(g.group.span, "unknown group");
             if let Some(near) = nearest(g.group.as_str(), self.program.visible_names(s.file)) {
                 d = d.hint(format!("did you mean `{near}`?"));
             }
@@ -405,9 +432,12 @@ impl<'p> Elaborator<'p> {
         if actual.len() != group.axes.len() {
             let formal: Vec<&str> = group.axes.iter().map(Name::as_str).collect();
             return self.failed(
-                Diagnostic::error(codes::E0107, format!("group `{}` has {} axes, not {}", g.group, group.axes.len(), actual.len()))
-                    .at(g.span, format!("write `{}: {}[{}]`", g.name, g.group, formal.join(", ")))
-                    .also(group.name.span, "defined here"),
+                Diagnostic::error(
+                    codes::E0107,
+                    format!("group `{}` has {} axes, not {}", g.group, group.axes.len(), actual.len()),
+                )
+                .at(g.span, format!("write `{}: {}[{}]`", g.name, g.group, formal.join(", ")))
+                .also(group.name.span, "defined here"),
             );
         }
         let by_name: FxHashMap<Arc<str>, Axes> =

@@ -181,7 +181,8 @@ impl<'p> Elaborator<'p> {
     /// Runs `f` where nothing is known of these axes: they are bound anew.
     fn rebinding<T>(&mut self, axes: &[AxisId], f: impl FnOnce(&mut Self) -> T) -> T {
         let graph = &self.graph;
-        let kept = self.facts.iter().copied().filter(|(c, _)| !axes.iter().any(|&a| graph.free(*c).contains(a))).collect();
+        let kept =
+            self.facts.iter().copied().filter(|(c, _)| !axes.iter().any(|&a| graph.free(*c).contains(a))).collect();
         let outer = std::mem::replace(&mut self.facts, kept);
         let result = f(self);
         self.facts = outer;

@@ -88,7 +88,9 @@ impl<'p> Elaborator<'p> {
         let exponent = self.number(b.0, b.1)?;
         let times = match self.graph.constant(exponent) {
             Some(Scalar::Int(n @ 2..=3)) => Some(n as usize),
-            Some(Scalar::Int(n @ 0..=62)) if matches!(self.graph.constant(base), Some(Scalar::Int(_))) => Some(n as usize),
+            Some(Scalar::Int(n @ 0..=62)) if matches!(self.graph.constant(base), Some(Scalar::Int(_))) => {
+                Some(n as usize)
+            }
             _ => None,
         };
         match times {
@@ -133,13 +135,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// One comparison. `>` and `>=` are `<` and `<=` with their operands exchanged.
-    pub(super) fn compare(
-        &mut self,
-        op: CompareOp,
-        a: (NodeId, Span),
-        b: (NodeId, Span),
-        span: Span,
-    ) -> Res<NodeId> {
+    pub(super) fn compare(&mut self, op: CompareOp, a: (NodeId, Span), b: (NodeId, Span), span: Span) -> Res<NodeId> {
         let (x, y) = match op {
             CompareOp::Eq | CompareOp::Ne => self.agree(a, b, "the sides of a comparison")?,
             _ => self.unify(a, b)?,

@@ -51,16 +51,27 @@ impl<'p> Elaborator<'p> {
         for &(piece, span) in pieces {
             if piece.name.text != result.name.text {
                 return self.failed(
-                    Diagnostic::error(codes::E0114, format!("the result is called `{}`, not `{}`", result.name, piece.name))
-                        .at(piece.name.span, "not the function's result")
-                        .also(result.span, "the result"),
+                    Diagnostic::error(
+                        codes::E0114,
+                        format!("the result is called `{}`, not `{}`", result.name, piece.name),
+                    )
+                    .at(piece.name.span, "not the function's result")
+                    .also(result.span, "the result"),
                 );
             }
             if piece.subscripts.len() != positions.len() {
                 return self.failed(
-                    Diagnostic::error(codes::E0201, format!("`{}` has {} indices and gets {} subscripts", result.name, positions.len(), piece.subscripts.len()))
-                        .at(span, "this piece")
-                        .also(result.span, "the result"),
+                    Diagnostic::error(
+                        codes::E0201,
+                        format!(
+                            "`{}` has {} indices and gets {} subscripts",
+                            result.name,
+                            positions.len(),
+                            piece.subscripts.len()
+                        ),
+                    )
+                    .at(span, "this piece")
+                    .also(result.span, "the result"),
                 );
             }
             for (k, (axes, sub)) in positions.iter().zip(&piece.subscripts).enumerate() {
@@ -75,7 +86,13 @@ impl<'p> Elaborator<'p> {
                     Some((other, _)) => {
                         return self.failed(
                             Diagnostic::error(codes::E0207, "pieces may split one axis of the result only")
-                                .at(sub.span, format!("splits `{}`, another piece or position splits `{}`", result.axes[k], result.axes[other]))
+                                .at(
+                                    sub.span,
+                                    format!(
+                                        "splits `{}`, another piece or position splits `{}`",
+                                        result.axes[k], result.axes[other]
+                                    ),
+                                )
                                 .hint("split one axis in a function of its own and call it for the other"),
                         );
                     }
@@ -112,8 +129,11 @@ impl<'p> Elaborator<'p> {
         match self.graph.static_extent(axis) {
             Some(n) if n <= MAX_PIECEWISE => Ok(n),
             Some(n) => self.failed(
-                Diagnostic::error(codes::E0206, format!("an axis of {n} positions is too long to be defined piece by piece"))
-                    .at(result.span, "at most 2^20 positions can be checked"),
+                Diagnostic::error(
+                    codes::E0206,
+                    format!("an axis of {n} positions is too long to be defined piece by piece"),
+                )
+                .at(result.span, "at most 2^20 positions can be checked"),
             ),
             None => {
                 let name = self.graph.axis(axis).name.to_string();
@@ -135,9 +155,15 @@ impl<'p> Elaborator<'p> {
         let side = form.as_ref().and_then(|f| self.side(s, f));
         let Some(side) = side else {
             return self.failed(
-                Diagnostic::error(codes::E0207, format!("the left side of a piece of `{}` must be affine in the function's own indices", piece.name))
-                    .at(sub.span, "not of the form `2*i + 1`")
-                    .hint("declare the indices with `index i: ..` in the function; steps are positive constants"),
+                Diagnostic::error(
+                    codes::E0207,
+                    format!(
+                        "the left side of a piece of `{}` must be affine in the function's own indices",
+                        piece.name
+                    ),
+                )
+                .at(sub.span, "not of the form `2*i + 1`")
+                .hint("declare the indices with `index i: ..` in the function; steps are positive constants"),
             );
         };
         let size: i64 = side.locals.iter().map(|l| l.2).fold(1, i64::saturating_mul);
@@ -166,9 +192,12 @@ impl<'p> Elaborator<'p> {
             let name = self.graph.axis(axis).name.to_string();
             let left = self.text(sub.span);
             return self.failed(
-                Diagnostic::error(codes::E0205, format!("a piece of `{}` depends on `{name}`, which its left side does not give", piece.name))
-                    .at(piece.value.span, format!("depends on `{name}`"))
-                    .hint(format!("read what it needs at `{left}`")),
+                Diagnostic::error(
+                    codes::E0205,
+                    format!("a piece of `{}` depends on `{name}`, which its left side does not give", piece.name),
+                )
+                .at(piece.value.span, format!("depends on `{name}`"))
+                .hint(format!("read what it needs at `{left}`")),
             );
         }
         Ok(Part { piece, span, side, taken, value })
@@ -311,9 +340,12 @@ impl<'p> Elaborator<'p> {
             return self.and(&conditions, span);
         }
         self.failed(
-            Diagnostic::error(codes::E0207, format!("the pieces of `{}` are interleaved in a way that is not supported", part.piece.name))
-                .at(span, "cannot be told apart from a later piece by its bounds and its steps")
-                .hint("define the result in two functions, one split each"),
+            Diagnostic::error(
+                codes::E0207,
+                format!("the pieces of `{}` are interleaved in a way that is not supported", part.piece.name),
+            )
+            .at(span, "cannot be told apart from a later piece by its bounds and its steps")
+            .hint("define the result in two functions, one split each"),
         )
     }
 }

@@ -38,9 +38,12 @@ impl<'p> Elaborator<'p> {
         let step = |(k, n): (usize, &Arc<str>)| if k == r.time { format!("{n} - 1") } else { n.to_string() };
         let example: Vec<String> = r.names.iter().enumerate().map(step).collect();
         self.fail(
-            Diagnostic::error(codes::E0402, format!("recurrence `{name}` reads itself at `{time}`, where it is being defined"))
-                .at(name.span, "without subscripts it stands at its declared indices")
-                .hint(format!("read the value before: `{name}[{}]`", example.join(", "))),
+            Diagnostic::error(
+                codes::E0402,
+                format!("recurrence `{name}` reads itself at `{time}`, where it is being defined"),
+            )
+            .at(name.span, "without subscripts it stands at its declared indices")
+            .hint(format!("read the value before: `{name}[{}]`", example.join(", "))),
         )
     }
 
@@ -83,9 +86,14 @@ impl<'p> Elaborator<'p> {
             let what = if names.is_empty() {
                 format!("`{base}` has no indices")
             } else {
-                format!("`{base}` has {} and gets {} subscripts", plural(positions.len(), "index", "indices"), subscripts.len())
+                format!(
+                    "`{base}` has {} and gets {} subscripts",
+                    plural(positions.len(), "index", "indices"),
+                    subscripts.len()
+                )
             };
-            let d = Diagnostic::error(codes::E0201, what).at(base.span, format!("declared as `{base}{}`", brackets(&names)));
+            let d = Diagnostic::error(codes::E0201, what)
+                .at(base.span, format!("declared as `{base}{}`", brackets(&names)));
             return Err(self.fail(d));
         }
         let mut pairs = Vec::with_capacity(positions.len());
@@ -227,12 +235,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// Refuses to bind or re-index the axis of a recurrence in a term that holds its value of the step before.
-    pub(super) fn keeps_self_reads(
-        &mut self,
-        body: NodeId,
-        axes: impl Iterator<Item = AxisId>,
-        span: Span,
-    ) -> Res<()> {
+    pub(super) fn keeps_self_reads(&mut self, body: NodeId, axes: impl Iterator<Item = AxisId>, span: Span) -> Res<()> {
         if self.open.is_empty() {
             return Ok(());
         }
@@ -242,9 +245,12 @@ impl<'p> Elaborator<'p> {
             if axes.contains(&decl.time) && self.holds_prev(body, rec) {
                 let time = self.graph.axis(decl.time).name.to_string();
                 return Err(self.fail(
-                    Diagnostic::error(codes::E0402, format!("recurrence `{}` reads itself at more than one position of `{time}`", decl.name))
-                        .at(span, format!("this takes its value before to other positions of `{time}`"))
-                        .hint("a recurrence sees only its value one step before"),
+                    Diagnostic::error(
+                        codes::E0402,
+                        format!("recurrence `{}` reads itself at more than one position of `{time}`", decl.name),
+                    )
+                    .at(span, format!("this takes its value before to other positions of `{time}`"))
+                    .hint("a recurrence sees only its value one step before"),
                 ));
             }
         }

@@ -35,7 +35,12 @@ impl<'p> Elaborator<'p> {
         let declared: Vec<AxisId> = positions.iter().flatten().copied().filter(|&a| a != time_axis).collect();
         let mut state = declared;
         let mut dtype = b.dtype.as_ref().map_or(DType::Float, |d| super::types::dtype(d.node));
-        let read = |rec| SelfRead { rec, names: b.axes.iter().map(|n| n.text.clone()).collect(), positions: positions.clone(), time };
+        let read = |rec| SelfRead {
+            rec,
+            names: b.axes.iter().map(|n| n.text.clone()).collect(),
+            positions: positions.clone(),
+            time,
+        };
         // Each round adds the axes and the type that the one before has shown.
         for round in 0.. {
             let kept = self.snapshot();
@@ -59,15 +64,23 @@ impl<'p> Elaborator<'p> {
                 let node = self.graph.add(Op::Rec(rec), &[body]);
                 let node = self.made(node, span)?;
                 let class = recurrence::classify(&self.graph, rec, body);
-                self.recurrences.push(recurrence::Recurrence { name: b.name.as_str().to_owned(), node, class, span: b.name.span });
+                self.recurrences.push(recurrence::Recurrence {
+                    name: b.name.as_str().to_owned(),
+                    node,
+                    class,
+                    span: b.name.span,
+                });
                 self.warn_sequential(b, class);
                 return Ok(node);
             }
             if round > 3 {
                 return self.failed(
-                    Diagnostic::error(codes::E0304, format!("the element type of recurrence `{}` is not clear", b.name))
-                        .at(b.name.span, format!("it starts as `{dtype}` and becomes `{found}`"))
-                        .hint(format!("annotate it: `rec {}[..]: f32 = ..`", b.name)),
+                    Diagnostic::error(
+                        codes::E0304,
+                        format!("the element type of recurrence `{}` is not clear", b.name),
+                    )
+                    .at(b.name.span, format!("it starts as `{dtype}` and becomes `{found}`"))
+                    .hint(format!("annotate it: `rec {}[..]: f32 = ..`", b.name)),
                 );
             }
             self.restore(kept);
@@ -87,19 +100,12 @@ impl<'p> Elaborator<'p> {
     }
 
     /// Which declared index is the axis over which it runs: the one that reads of itself step back by one.
-    fn recursion_axis(
-        &mut self,
-        b: &Binding,
-        positions: &[super::scope::Axes],
-        reads: &[&'p [Expr]],
-    ) -> Res<usize> {
+    fn recursion_axis(&mut self, b: &Binding, positions: &[super::scope::Axes], reads: &[&'p [Expr]]) -> Res<usize> {
         let steps_back = |k: usize| {
             !reads.is_empty() && reads.iter().all(|r| r.get(k).is_some_and(|e| is_step_back(e, b.axes[k].as_str())))
         };
         let candidates: Vec<usize> = (0..b.axes.len()).filter(|&k| steps_back(k)).collect();
-        let is_time = |k: &usize| {
-            positions[*k].first().is_some_and(|&a| self.graph.domain_of(a).role == Role::Time)
-        };
+        let is_time = |k: &usize| positions[*k].first().is_some_and(|&a| self.graph.domain_of(a).role == Role::Time);
         match candidates.as_slice() {
             [one] => Ok(*one),
             [] => {
@@ -117,9 +123,12 @@ impl<'p> Elaborator<'p> {
             several => match several.iter().copied().filter(is_time).collect::<Vec<_>>().as_slice() {
                 [one] => Ok(*one),
                 _ => self.failed(
-                    Diagnostic::error(codes::E0402, format!("it is not clear over which index recurrence `{}` runs", b.name))
-                        .at(b.name.span, "reads of itself step back along several indices")
-                        .hint("a recurrence steps back along one axis"),
+                    Diagnostic::error(
+                        codes::E0402,
+                        format!("it is not clear over which index recurrence `{}` runs", b.name),
+                    )
+                    .at(b.name.span, "reads of itself step back along several indices")
+                    .hint("a recurrence steps back along one axis"),
                 ),
             },
         }

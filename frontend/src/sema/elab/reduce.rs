@@ -134,7 +134,14 @@ impl<'p> Elaborator<'p> {
     }
 
     /// `count`, and `any` and `all` in terms of it.
-    fn count(&mut self, op: Reducer, axes: &[AxisId], mut guards: Vec<NodeId>, value: NodeId, span: Span) -> Res<NodeId> {
+    fn count(
+        &mut self,
+        op: Reducer,
+        axes: &[AxisId],
+        mut guards: Vec<NodeId>,
+        value: NodeId,
+        span: Span,
+    ) -> Res<NodeId> {
         let value = if op == Reducer::All { self.map(MapFn::Not, &[value], span)? } else { value };
         guards.extend(self.conjuncts(value));
         let one = self.graph.int(1);
@@ -176,8 +183,11 @@ impl<'p> Elaborator<'p> {
             if !axes.iter().all(occurs) {
                 let free: Vec<String> =
                     self.graph.free(value).iter().map(|a| format!("`{}`", self.graph.axis(a).name)).collect();
-                let mut d = Diagnostic::error(codes::E0203, format!("index `{name}` does not occur in what {what} ranges over"))
-                    .at(name.span, "bound here");
+                let mut d = Diagnostic::error(
+                    codes::E0203,
+                    format!("index `{name}` does not occur in what {what} ranges over"),
+                )
+                .at(name.span, "bound here");
                 d = match (free.as_slice(), self.class(value)) {
                     ([], class) => d.note(format!("the value is {} that depends on no index", called(class))),
                     (free, _) => d.note(format!(

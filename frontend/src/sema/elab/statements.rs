@@ -146,12 +146,21 @@ impl<'p> Elaborator<'p> {
         let all: Vec<&str> = axes.iter().map(Name::as_str).chain(names.iter().map(String::as_str)).collect();
         let listed = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
         let raggedness = extra.iter().find_map(|&a| {
-            let time = (0..self.graph.domains().len() as u32).map(DomainId).find(|&d| self.graph.ragged_over(d) == Some(a))?;
-            Some(format!("the extent of `{}` differs by `{}`, so what ranges over all of it depends on `{}`", self.graph.domain(time).name, self.graph.axis(a).name, self.graph.axis(a).name))
+            let time =
+                (0..self.graph.domains().len() as u32).map(DomainId).find(|&d| self.graph.ragged_over(d) == Some(a))?;
+            Some(format!(
+                "the extent of `{}` differs by `{}`, so what ranges over all of it depends on `{}`",
+                self.graph.domain(time).name,
+                self.graph.axis(a).name,
+                self.graph.axis(a).name
+            ))
         });
         let mut d = Diagnostic::error(
             codes::E0205,
-            format!("`{name}` depends on {} {listed}, which it does not declare", if names.len() == 1 { "index" } else { "indices" }),
+            format!(
+                "`{name}` depends on {} {listed}, which it does not declare",
+                if names.len() == 1 { "index" } else { "indices" }
+            ),
         )
         .at(span, format!("depends on {listed}"))
         .also(name.span, "declared here")
@@ -215,7 +224,9 @@ impl<'p> Elaborator<'p> {
             return self.failed(
                 Diagnostic::error(codes::E0210, "the extent of an index must be known when the layer is compiled")
                     .at(e.span, "depends on what the inputs give")
-                    .hint("an axis whose extent follows from that of another is declared with `axis NAME = |t| // SIZE`"),
+                    .hint(
+                        "an axis whose extent follows from that of another is declared with `axis NAME = |t| // SIZE`",
+                    ),
             );
         };
         if n >= 1 && n <= MAX_SIZE {

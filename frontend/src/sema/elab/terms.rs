@@ -15,9 +15,12 @@ impl Elaborator<'_> {
     pub(super) fn int(&mut self, value: i64, span: Span) -> Res<NodeId> {
         if i32::try_from(value).is_err() {
             return Err(self.fail(
-                Diagnostic::error(codes::E0307, format!("{value} does not fit the integers of index arithmetic (32 bits)"))
-                    .at(span, "too large")
-                    .hint("if it is meant as a real number, write it with a point"),
+                Diagnostic::error(
+                    codes::E0307,
+                    format!("{value} does not fit the integers of index arithmetic (32 bits)"),
+                )
+                .at(span, "too large")
+                .hint("if it is meant as a real number, write it with a point"),
             ));
         }
         Ok(self.graph.int(value))
@@ -57,7 +60,8 @@ impl Elaborator<'_> {
 
     /// The value of a function of constants; `None` where the types do not fit (which making the node reports).
     fn fold(&mut self, f: MapFn, args: &[Scalar], span: Span) -> Res<Option<Scalar>> {
-        let ints: Option<Vec<i64>> = args.iter().map(|a| if let Scalar::Int(i) = a { Some(*i) } else { None }).collect();
+        let ints: Option<Vec<i64>> =
+            args.iter().map(|a| if let Scalar::Int(i) = a { Some(*i) } else { None }).collect();
         let bools: Option<Vec<bool>> =
             args.iter().map(|a| if let Scalar::Bool(b) = a { Some(*b) } else { None }).collect();
         let floats: Option<Vec<f64>> =

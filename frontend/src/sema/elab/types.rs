@@ -116,11 +116,16 @@ impl Elaborator<'_> {
     }
 
     fn mismatch(&mut self, from: Class, to: &Spanned<Dtype>, span: Span) -> Failed {
-        let d = Diagnostic::error(codes::E0304, format!("the value is {}, its annotation says `{}`", called(from), to.node))
-            .at(span, format!("this is {}", called(from)))
-            .also(to.span, "annotated here");
+        let d = Diagnostic::error(
+            codes::E0304,
+            format!("the value is {}, its annotation says `{}`", called(from), to.node),
+        )
+        .at(span, format!("this is {}", called(from)))
+        .also(to.span, "annotated here");
         self.fail(match (from, dtype(to.node).class()) {
-            (Class::Float, Class::Int) => d.hint(format!("convert it with `cast(x, {})`, which rounds towards zero", to.node)),
+            (Class::Float, Class::Int) => {
+                d.hint(format!("convert it with `cast(x, {})`, which rounds towards zero", to.node))
+            }
             (Class::Bool, _) => d.hint("write `if .. then 1 else 0`"),
             (_, _) => d.hint("compare it with something"),
         })

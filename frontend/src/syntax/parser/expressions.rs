@@ -319,7 +319,7 @@ impl Parser<'_> {
 
     fn no_expression(&mut self) -> super::Reported {
         let (found, span) = (self.found(), self.span());
-        let previous = self.at.checked_sub(1).map(|at| self.tokens[at]);
+        let previous = self.previous();
         let after = previous.map(|token| self.text_of(token.span)).unwrap_or_default();
         let word = self.word(0);
         if matches!(word, "if" | "not") {
@@ -334,11 +334,8 @@ impl Parser<'_> {
         }
         let mut diagnostic = Diagnostic::error(codes::E0011, format!("expected an expression, found {found}"))
             .expected(["an expression"]);
-        // What is missing at the end of a line is missing there, not where the next line starts.
         diagnostic = match previous {
-            Some(token) if self.token(0).first_on_line || self.at_end() => {
-                diagnostic.at(token.span, "a value must follow this")
-            }
+            Some(token) if self.ends_line() => diagnostic.at(token.span, "a value must follow this"),
             _ => diagnostic.at(span, "a value must stand here"),
         };
         if after == "*" && self.is("*") {

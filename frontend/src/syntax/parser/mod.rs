@@ -55,6 +55,16 @@ impl<'a> Parser<'a> {
         self.tokens[(self.at + ahead).min(self.tokens.len() - 1)]
     }
 
+    /// The token that was taken last.
+    fn previous(&self) -> Option<Token> {
+        self.at.checked_sub(1).map(|at| self.tokens[at])
+    }
+
+    /// True if nothing more stands on the line of the token that was taken last.
+    fn ends_line(&self) -> bool {
+        self.token(0).first_on_line || self.at_end()
+    }
+
     fn span(&self) -> Span {
         self.token(0).span
     }
@@ -316,11 +326,19 @@ impl<'a> Parser<'a> {
                 .at(span, "no argument ends here")
                 .hint("write `if condition then value else value`, or move the guard into the call")
         } else {
-            Diagnostic::error(codes::E0006, format!("expected {wanted}, found {found}"))
-                .at(span, format!("expected {wanted}"))
+            let diagnostic = Diagnostic::error(codes::E0006, format!("expected {wanted}, found {found}"));
+            // What is missing at the end of a line is missing there, not where the next line starts.
+            match self.previous() {
+                Some(last) if self.ends_line() && !expected.contains(&"an operator") => {
+                    diagnostic.at(last.span, format!("expected {wanted} after this"))
+                }
+                _ => diagnostic.at(span, format!("expected {wanted}")),
+            }
         };
         let diagnostic = diagnostic.expected(expected.iter().copied());
-        if !expected.contains(&"an operator") {
+        if self.previous().is_some_and(|last| matches!(last.kind, TokenKind::Punct(","))) {
+            self.report(diagnostic.hint("remove the `,`"))
+        } else if !expected.contains(&"an operator") {
             self.report(diagnostic)
         } else if self.is("|") {
             self.report(diagnostic.hint("the logical operators are `and` and `or`; `|t|` is the extent of t"))

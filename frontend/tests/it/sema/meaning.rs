@@ -25,15 +25,27 @@ fn equals(functions: &str, statements: &str, want: impl Fn(&Tensor, usize, usize
 
 #[test]
 fn pieces_interleave_halve_and_shift() {
-    equals("fn f[d](x[d]) -> y[d] { index i: |d| // 2\n y[2*i] = x[2*i + 1]\n y[2*i + 1] = -x[2*i] }", "out y[t,d] = f[d](x)", |x, t, d| {
-        if d % 2 == 0 { at(x, t, d + 1) } else { -at(x, t, d - 1) }
-    });
-    equals("fn f[d](x[d]) -> y[d] { index i: |d| // 2\n y[i + |d|//2] = x[i]\n y[i] = x[|d| - 1 - i] }", "out y[t,d] = f[d](x)", |x, t, d| {
-        if d >= 3 { at(x, t, d - 3) } else { at(x, t, 5 - d) }
-    });
-    equals("fn f[d](x[d]) -> y[d] { index i: |d| - 1\n y[0] = 7\n y[i + 1] = x[i] }", "out y[t,d] = f[d](x)", |x, t, d| {
-        if d == 0 { 7.0 } else { at(x, t, d - 1) }
-    });
+    equals(
+        "fn f[d](x[d]) -> y[d] { index i: |d| // 2\n y[2*i] = x[2*i + 1]\n y[2*i + 1] = -x[2*i] }",
+        "out y[t,d] = f[d](x)",
+        |x, t, d| {
+            if d % 2 == 0 { at(x, t, d + 1) } else { -at(x, t, d - 1) }
+        },
+    );
+    equals(
+        "fn f[d](x[d]) -> y[d] { index i: |d| // 2\n y[i + |d|//2] = x[i]\n y[i] = x[|d| - 1 - i] }",
+        "out y[t,d] = f[d](x)",
+        |x, t, d| {
+            if d >= 3 { at(x, t, d - 3) } else { at(x, t, 5 - d) }
+        },
+    );
+    equals(
+        "fn f[d](x[d]) -> y[d] { index i: |d| - 1\n y[0] = 7\n y[i + 1] = x[i] }",
+        "out y[t,d] = f[d](x)",
+        |x, t, d| {
+            if d == 0 { 7.0 } else { at(x, t, d - 1) }
+        },
+    );
     equals(
         "fn f[d](x[d]) -> y[d] { index i: 2\n y[3*i + 2] = 2\n y[3*i] = x[3*i]\n y[3*i + 1] = x[i] }",
         "out y[t,d] = f[d](x)",
@@ -52,9 +64,11 @@ fn pieces_of_two_indices_are_digits() {
         "out y[t,d] = f[d](x)",
         |x, t, d| if d % 3 == 2 { at(x, t, d / 3) } else { at(x, t, d) + (10 * (d / 3) + d % 3) as f64 },
     );
-    equals("fn f[d](x[d]) -> y[d] { index h: 2, k: 3\n y[3*h + k] = x[2*k + h] }", "out y[t,d] = f[d](x)", |x, t, d| {
-        at(x, t, 2 * (d % 3) + d / 3)
-    });
+    equals(
+        "fn f[d](x[d]) -> y[d] { index h: 2, k: 3\n y[3*h + k] = x[2*k + h] }",
+        "out y[t,d] = f[d](x)",
+        |x, t, d| at(x, t, 2 * (d % 3) + d / 3),
+    );
 }
 
 #[test]
@@ -132,11 +146,16 @@ fn arguments_are_not_captured() {
 
 #[test]
 fn a_condition_of_the_caller_does_not_hold_at_other_positions() {
-    let text = layer("fn total[t](u[t]) { index s: t\n return sum(s: u[s] where s <= t) }", "out y[t] = if t >= 1 then total[t](x[t - 1, 0]) else 0");
+    let text = layer(
+        "fn total[t](u[t]) { index s: t\n return sum(s: u[s] where s <= t) }",
+        "out y[t] = if t >= 1 then total[t](x[t - 1, 0]) else 0",
+    );
     assert!(super::messages(&text, &Default::default()).contains("[E0202]"));
-    equals("fn total[t](u[t]) { index s: t\n return sum(s: u[s] where 1 <= s <= t) }", "out y[t] = total[t](if t >= 1 then x[t - 1, 0] else 0)", |x, t, _| {
-        (1..=t).map(|s| at(x, s - 1, 0)).sum()
-    });
+    equals(
+        "fn total[t](u[t]) { index s: t\n return sum(s: u[s] where 1 <= s <= t) }",
+        "out y[t] = total[t](if t >= 1 then x[t - 1, 0] else 0)",
+        |x, t, _| (1..=t).map(|s| at(x, s - 1, 0)).sum(),
+    );
 }
 
 #[test]
@@ -157,9 +176,11 @@ fn recurrences_run_and_restart() {
         (t - t % 3..=t).fold(0.0, |s, u| 0.5 * s + at(x, u, d))
     });
     // the riding axis d is part of the state
-    equals("fn run[t](u[t]) { rec s[t] = u + (if t == 0 then 0 else s[t - 1])\n return s }", "out y[t,d] = run[t](x)", |x, t, d| {
-        (0..=t).map(|u| at(x, u, d)).sum()
-    });
+    equals(
+        "fn run[t](u[t]) { rec s[t] = u + (if t == 0 then 0 else s[t - 1])\n return s }",
+        "out y[t,d] = run[t](x)",
+        |x, t, d| (0..=t).map(|u| at(x, u, d)).sum(),
+    );
     // other axes may be re-indexed
     equals("", "rec s[t,d] = x + (if t == 0 or d == 0 then 0 else s[t - 1, d - 1])\n out y[t,d] = s", |x, t, d| {
         (0..=t.min(d)).map(|k| at(x, t - k, d - k)).sum()

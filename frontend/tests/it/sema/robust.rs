@@ -28,7 +28,11 @@ fn without_comments(text: &str) -> String {
 
 /// Examples, and layers that use more of the language.
 fn seeds() -> Vec<String> {
-    let mut all: Vec<String> = sources().into_iter().filter(|(p, _)| p.to_string_lossy().contains("examples")).map(|(_, t)| without_comments(&t)).collect();
+    let mut all: Vec<String> = sources()
+        .into_iter()
+        .filter(|(p, _)| p.to_string_lossy().contains("examples"))
+        .map(|(_, t)| without_comments(&t))
+        .collect();
     all.push(
         "fn f[d](x[d], w = 2) -> y[d] { index h: 2, k: 2\n y[3*h + k] = x[3*h + k] * w\n y[3*h + 2] = x[h] }
          layer l { size D = 6, N = 3\n const C = 0.5 / D\n require D == 2 * N\n axis b, t: time, c = (|t| + 1) // 4
@@ -83,11 +87,60 @@ fn structure(c: &Checked) -> String {
 #[test]
 fn names_do_not_matter() {
     let fixed = [
-        "layer", "size", "const", "require", "axis", "index", "in", "param", "let", "rec", "out", "fn", "group", "time", "if",
-        "then", "else", "where", "and", "or", "not", "return", "sum", "mean", "max", "min", "count", "any", "all", "argmin",
-        "argmax", "exp", "log", "sqrt", "kth", "in_top_k", "arg_top_k", "threshold", "stop_gradient", "straight_through", "normal",
-        "uniform", "silu", "softplus", "rms", "rope_pairs", "rope_halves", "sinusoid", "timestep_norm", "ssd", "ssd_params", "softmax",
-        "sparsek", "i32",
+        "layer",
+        "size",
+        "const",
+        "require",
+        "axis",
+        "index",
+        "in",
+        "param",
+        "let",
+        "rec",
+        "out",
+        "fn",
+        "group",
+        "time",
+        "if",
+        "then",
+        "else",
+        "where",
+        "and",
+        "or",
+        "not",
+        "return",
+        "sum",
+        "mean",
+        "max",
+        "min",
+        "count",
+        "any",
+        "all",
+        "argmin",
+        "argmax",
+        "exp",
+        "log",
+        "sqrt",
+        "kth",
+        "in_top_k",
+        "arg_top_k",
+        "threshold",
+        "stop_gradient",
+        "straight_through",
+        "normal",
+        "uniform",
+        "silu",
+        "softplus",
+        "rms",
+        "rope_pairs",
+        "rope_halves",
+        "sinusoid",
+        "timestep_norm",
+        "ssd",
+        "ssd_params",
+        "softmax",
+        "sparsek",
+        "i32",
     ];
     for text in seeds() {
         let renamed: String = tokens(&text)

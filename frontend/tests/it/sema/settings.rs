@@ -22,12 +22,17 @@ fn defines_and_records_change_sizes() {
     assert_eq!(plain.values["G"], Number::Real(0.25));
     let with = settings(&[("E", Number::Int(10)), ("b", Number::Int(3)), ("t", Number::Int(64))]);
     let set = check_with(TEXT, &with).unwrap();
-    assert_eq!((set.values["E"], set.values["F"], set.values["G"]), (Number::Int(10), Number::Int(20), Number::Real(0.1)));
+    assert_eq!(
+        (set.values["E"], set.values["F"], set.values["G"]),
+        (Number::Int(10), Number::Int(20), Number::Real(0.1))
+    );
     assert_eq!((set.extents["b"], set.extents["t"]), (3, 64));
-    let constants: Vec<Extent> = set.graph.domains().iter().map(|d| d.extent).filter(|e| matches!(e, Extent::Const(_))).collect();
+    let constants: Vec<Extent> =
+        set.graph.domains().iter().map(|d| d.extent).filter(|e| matches!(e, Extent::Const(_))).collect();
     assert_eq!(constants, [Extent::Const(10), Extent::Const(20)]);
     // what is recorded gives way to -D, and other names in it are ignored
-    let recorded = vec![("E".to_owned(), Number::Int(6)), ("G".to_owned(), Number::Int(2)), ("other".to_owned(), Number::Int(1))];
+    let recorded =
+        vec![("E".to_owned(), Number::Int(6)), ("G".to_owned(), Number::Int(2)), ("other".to_owned(), Number::Int(1))];
     let both = check_with(TEXT, &Settings { recorded: recorded.clone(), ..with }).unwrap();
     assert_eq!((both.values["E"], both.values["G"]), (Number::Int(10), Number::Real(2.0)));
     let only = check_with(TEXT, &Settings { recorded, ..Settings::default() }).unwrap();
@@ -56,14 +61,14 @@ fn wrong_settings() {
         settings(&[("t", Number::Int(0))]),
         settings(&[("t", Number::Real(1.5))]),
     ];
-    let pictures: Vec<String> =
-        cases.iter().map(|s| format!("{:?}\n{}", s.defines, messages(TEXT, s))).collect();
+    let pictures: Vec<String> = cases.iter().map(|s| format!("{:?}\n{}", s.defines, messages(TEXT, s))).collect();
     insta::assert_snapshot!(pictures.join("\n"));
 }
 
 #[test]
 fn several_layers_need_a_name() {
-    let text = "layer a { axis t: time\n in x[t]\n out y[t] = x }\nlayer b { axis t: time\n in x[t]\n out z[t] = 2 * x }";
+    let text =
+        "layer a { axis t: time\n in x[t]\n out y[t] = x }\nlayer b { axis t: time\n in x[t]\n out z[t] = 2 * x }";
     let compile = |name| {
         let (mut map, id) = crate::support::source(text);
         weft::sema::compile(&mut map, id, name, &Settings::default(), &mut |_| None)
@@ -78,7 +83,10 @@ fn modules() {
     let compile = |text: &str| {
         let (mut map, id) = crate::support::source(text);
         let mut files = |path: &str| match path {
-            "lib/norms" => Some(("lib/norms.weft".to_owned(), "use lib.norms\nfn twice(x) = 2 * own(x)\nfn own(x) = silu(x)\ngroup g[t] { w[t] }".to_owned())),
+            "lib/norms" => Some((
+                "lib/norms.weft".to_owned(),
+                "use lib.norms\nfn twice(x) = 2 * own(x)\nfn own(x) = silu(x)\ngroup g[t] { w[t] }".to_owned(),
+            )),
             "broken" => Some(("broken.weft".to_owned(), "fn f(".to_owned())),
             _ => None,
         };

@@ -1,0 +1,5 @@
+//! Tests of the kernel IR.
+
+mod golden;
+mod layers;
+mod plans;

@@ -1,0 +1,273 @@
+//! What a kernel computes itself, and what it reads from other kernels.
+//!
+//! Going down from the stored term, a subterm becomes a read of a stored value where computing it in place would repeat
+//! work or pass over memory again:
+//! * under a substitution: it is wanted at other positions;
+//! * a long sum, a recurrence or a decision, but for those that the kernel is about;
+//! * a contraction inside another reduction;
+//! * operands with reductions in them of a contraction, of a sum over two long axes' pairs and of a streamed sum; these
+//!   are stored as large as possible (with elementwise functions applied), but never with an axis more than
+//!   their parts have, and never as an exponential, which would lose its scale;
+//! * dear functions of positions alone: tables.
+
+use super::{Error, Scheduler};
+use rustc_hash::{FxHashMap, FxHashSet};
+use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
+
+/// A sum over at least this many elements is a contraction: worth a pass of its own over its operands.
+const CONTRACTION: i64 = 16;
+
+/// How a term stands in the kernel that is being formed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Place {
+    /// The stored value itself, or under elementwise functions only.
+    Root,
+    /// The operand of the extremum that is the stored value.
+    Operand,
+    /// Inside a reduction of the kernel.
+    Inside,
+}
+
+type Memo = FxHashMap<(NodeId, Place), NodeId>;
+
+impl Scheduler {
+    /// The term with everything that other kernels compute replaced by reads.
+    pub(crate) fn cut(&mut self, root: NodeId) -> Result<NodeId, Error> {
+        self.cut_at(root, Place::Root, root, &mut Memo::default())
+    }
+
+    fn cut_at(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
+        if let Some(&done) = memo.get(&(id, place)) {
+            return Ok(done);
+        }
+        let made = self.cut_one(id, place, root, memo)?;
+        memo.insert((id, place), made);
+        Ok(made)
+    }
+
+    fn cut_one(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
+        if std::env::var_os("WEFT_DBG").is_some() {
+            eprintln!(
+                "{}cut {place:?} {} {} root {}",
+                "  ".repeat(self.path.len()),
+                id.0,
+                self.c.g.op(id).name(),
+                root.0
+            );
+        }
+        if id != root && self.is_table(id) && !self.is_table(root) {
+            return self.stored(id);
+        }
+        let op = self.c.g.op(id).clone();
+        let args = self.c.g.args(id).to_vec();
+        match &op {
+            Op::Sub { axes } => {
+                let elementwise = !self.c.g.op(args[0]).is_reduction() && !matches!(self.c.g.op(args[0]), Op::Rec(_));
+                if place == Place::Root && elementwise && self.c.is_heavy(args[0]) && self.readers(args[0]) <= 1 {
+                    // Read here only, once an element: its elementwise part is computed here.
+                    let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
+                    let pushed = self.c.push_to_reductions(args[0], &map)?;
+                    return self.cut_at(pushed, place, root, memo);
+                }
+                let body = if self.c.is_heavy(args[0]) { self.stored(args[0])? } else { args[0] };
+                let mut map = Vec::new();
+                for (&a, &p) in axes.iter().zip(&args[1..]) {
+                    map.push((a, self.cut_at(p, Place::Inside, root, memo)?));
+                }
+                Ok(self.c.substitute(body, &map)?)
+            }
+            Op::Rec(_) => {
+                if place != Place::Root && !self.walks_recurrence(root) {
+                    return self.stored(id);
+                }
+                let body = self.cut_at(args[0], Place::Inside, root, memo)?;
+                Ok(self.c.make(&op, &[body])?)
+            }
+            _ if op.is_reduction() => self.cut_reduction(id, place, root, memo),
+            Op::Ein { guards, .. } => self.cut_operands(&op, &args, *guards as usize, place, root, memo),
+            _ => self.cut_operands(&op, &args, 0, place, root, memo),
+        }
+    }
+
+    fn cut_operands(
+        &mut self,
+        op: &Op,
+        args: &[NodeId],
+        guards: usize,
+        place: Place,
+        root: NodeId,
+        memo: &mut Memo,
+    ) -> Result<NodeId, Error> {
+        let mut new = Vec::with_capacity(args.len());
+        for (n, &a) in args.iter().enumerate() {
+            let place = if n < guards { Place::Inside } else { place };
+            new.push(self.cut_at(a, place, root, memo)?);
+        }
+        Ok(self.c.make(op, &new)?)
+    }
+
+    fn cut_reduction(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
+        let op = self.c.g.op(id).clone();
+        let args = self.c.g.args(id).to_vec();
+        if id != root && self.c.long_axes(id).len() <= 1 {
+            let long = self.is_streamed(id);
+            let recurrence = self.has_recurrence(id) && !self.walks_recurrence(root);
+            let elsewhere = op.is_decision()
+                || recurrence
+                || match place {
+                    Place::Root => long && !self.joins(id, root),
+                    Place::Operand => long,
+                    Place::Inside => long || self.is_contraction(id),
+                };
+            if elsewhere {
+                return self.stored(id);
+            }
+        }
+        if let Op::Ein { axes, guards } = &op {
+            return self.cut_sum(id, axes, *guards as usize, root, memo);
+        }
+        let place = if id == root && !self.is_streamed(id) { Place::Operand } else { Place::Inside };
+        self.cut_operands(&op, &args, op.guards(), place, root, memo)
+    }
+
+    fn cut_sum(
+        &mut self,
+        id: NodeId,
+        axes: &[AxisId],
+        guards: usize,
+        root: NodeId,
+        memo: &mut Memo,
+    ) -> Result<NodeId, Error> {
+        let args = self.c.g.args(id).to_vec();
+        let mut gs = Vec::new();
+        for &g in &args[..guards] {
+            gs.push(self.cut_at(g, Place::Inside, root, memo)?);
+        }
+        let streamed = self.is_streamed(id);
+        let pair = self.c.long_axes(id).len() > 1;
+        let whole = streamed || pair || self.is_contraction(id);
+        let mut fs = Vec::new();
+        // Rows that will be one stored operand, by their long axes.
+        let mut groups: Vec<(Vec<AxisId>, Vec<NodeId>)> = Vec::new();
+        for &f in &args[guards..] {
+            let rows = self.c.long_axes(f);
+            let reads_state = matches!(self.c.g.op(f), Op::Rec(_) | Op::Prev(_));
+            if reads_state || rows.len() > 1 || !(whole || self.c.has_long_reduction(f)) {
+                fs.push(self.cut_at(f, Place::Inside, root, memo)?);
+            } else if streamed {
+                fs.push(self.store_maximal(f, root, memo)?);
+            } else if rows.is_empty() {
+                fs.push(self.store_maximal(f, root, memo)?);
+            } else {
+                match groups.iter_mut().find(|(r, _)| *r == rows) {
+                    Some((_, members)) => members.push(f),
+                    None => groups.push((rows, vec![f])),
+                }
+            }
+        }
+        for (_, members) in groups {
+            let product = self.c.product_of(&members)?;
+            if members.iter().any(|&f| self.c.is_heavy(f)) && self.adds_no_axis(product, &members) {
+                fs.push(self.stored(product)?);
+            } else {
+                for f in members {
+                    fs.push(self.store_maximal(f, root, memo)?);
+                }
+            }
+        }
+        Ok(self.c.ein(axes, &gs, &fs)?)
+    }
+
+    /// Stores the largest parts of a term that have no axis more than what is reduced in them.
+    fn store_maximal(&mut self, id: NodeId, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
+        if !self.c.is_heavy(id) {
+            return self.cut_at(id, Place::Inside, root, memo);
+        }
+        let op = self.c.g.op(id).clone();
+        let args = self.c.g.args(id).to_vec();
+        let scale = matches!(op, Op::Map(MapFn::Exp | MapFn::Inv | MapFn::Inv0));
+        if matches!(op, Op::Sub { .. }) || op.is_reduction() || matches!(op, Op::Rec(_)) {
+            return self.cut_at(id, Place::Inside, root, memo);
+        }
+        if !scale && self.c.g.dtype(id).is_float() && !self.reaches_recurrence(id) && self.adds_no_axis(id, &args) {
+            return self.stored(id);
+        }
+        let mut new = Vec::with_capacity(args.len());
+        for a in args {
+            new.push(self.store_maximal(a, root, memo)?);
+        }
+        Ok(self.c.make(&op, &new)?)
+    }
+
+    /// Has the term no axis that one of its parts with reductions lacks?
+    fn adds_no_axis(&self, id: NodeId, parts: &[NodeId]) -> bool {
+        let free = self.c.g.free(id);
+        parts.iter().any(|&p| self.c.is_heavy(p) && free.is_subset(self.c.g.free(p)))
+    }
+
+    /// How many terms of the layer read a term.
+    fn readers(&self, id: NodeId) -> usize {
+        self.readers.get(&id).copied().unwrap_or(0)
+    }
+
+    /// A contraction: a sum over enough elements, of a product.
+    fn is_contraction(&self, id: NodeId) -> bool {
+        matches!(self.c.g.op(id), Op::Ein { axes, .. } if {
+            let extents = axes.iter().map(|&a| self.c.g.static_extent(a).unwrap_or(i64::MAX));
+            extents.fold(1, i64::saturating_mul) >= CONTRACTION
+        })
+    }
+
+    /// Is it reduced over an axis whose extent is known only when it runs?
+    pub(crate) fn is_streamed(&self, id: NodeId) -> bool {
+        let op = self.c.g.op(id);
+        op.is_reduction() && op.bound().iter().any(|&a| self.c.g.static_extent(a).is_none())
+    }
+
+    /// Does a term contain a recurrence that is not behind a substitution?
+    fn has_recurrence(&self, id: NodeId) -> bool {
+        self.c.has_long_reduction(id) && self.reaches_recurrence(id)
+    }
+
+    fn reaches_recurrence(&self, id: NodeId) -> bool {
+        let mut stack = vec![id];
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            match self.c.g.op(n) {
+                Op::Rec(_) | Op::Prev(_) => return true,
+                Op::Sub { .. } => stack.extend(self.c.g.args(n)[1..].iter().filter(|_| seen.insert(n))),
+                _ if seen.insert(n) => stack.extend(self.c.g.args(n)),
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Is the stored term a recurrence, or a sum over its state?
+    fn walks_recurrence(&self, root: NodeId) -> bool {
+        match self.c.g.op(root) {
+            Op::Rec(_) => true,
+            Op::Ein { axes, .. } if !axes.is_empty() => {
+                self.c.g.operands(root).iter().any(|&f| matches!(self.c.g.op(f), Op::Rec(_)))
+            }
+            _ => false,
+        }
+    }
+
+    /// May a streamed sum be computed by the kernel of `root`? Its rows must be the root's.
+    fn joins(&self, sum: NodeId, root: NodeId) -> bool {
+        let own = self.c.long_axes(sum);
+        self.c.g.free(sum).is_subset(self.c.g.free(root)) && own == self.c.long_axes(root)
+    }
+
+    /// A function of positions alone that is dear: stored as a table, and computed in float64 there.
+    pub(crate) fn is_table(&self, id: NodeId) -> bool {
+        let dear = matches!(self.c.g.op(id), Op::Map(MapFn::Sin | MapFn::Cos | MapFn::Pow | MapFn::Tanh));
+        dear && !self.c.g.free(id).is_empty() && self.c.long_axes(id).len() <= 1 && self.is_data_free(id)
+    }
+
+    /// Does a term depend on positions and constants only?
+    pub(crate) fn is_data_free(&self, id: NodeId) -> bool {
+        self.find(id, |op| matches!(op, Op::Input(_) | Op::Prev(_) | Op::Rec(_))).is_none()
+    }
+}

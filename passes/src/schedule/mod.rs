@@ -1,0 +1,191 @@
+//! Scheduling: from a canonical graph to a plan of kernels over tiles.
+//!
+//! No layer, no softmax and no kind of mask is named anywhere below. What is there:
+//!
+//! 1. **Stored values** ([`store`]). Every output is stored. Going down from a stored term, a *row value* (a term with a
+//!    reduction in it, over at most one long axis) is stored too where it is read at other positions, inside a
+//!    streamed sum, under another contraction, or where it is a long sum, a recurrence or a decision of its own. Each
+//!    stored value is one kernel, computed at the home axes of its domains; equal values are stored once.
+//! 2. **Kinds of kernels** follow from what is left in the term: sums over a long axis stream it ([`stream`]); a recurrence is
+//!    walked chunk by chunk or in order ([`recurrence`]); ranks and thresholds over a long axis are a streaming pass
+//!    ([`select`]); everything else works row tile by row tile ([`rows`]).
+//! 3. **Streams** ([`cases`]): the guards of a streamed sum are split into disjoint conjunctions; a congruence becomes a
+//!    strided loop, an equation a single point, the rest a dense range. Loop bounds are projections of the affine
+//!    guards onto the loop's axis ([`ranges`]): this is all there is to causality, windows and chunk ends.
+//! 4. **Scales** ([`scales`]): every value is a mantissa times exp(scale). Sums of exponentials get a running maximum where their
+//!    scale has no upper bound; online softmax, several streams under one maximum and stored log-sum-exps
+//!    follow from the algebra.
+//! 5. **Tile code** ([`emit`]): terms become kernel IR over tiles; what a loop does not change is computed before it.
+//!
+//! A term over two long axes that would have to be stored is refused with the path to it ([`Error::Quadratic`]).
+
+mod cases;
+mod cut;
+mod emit;
+mod exprs;
+mod ranges;
+mod recurrence;
+mod rows;
+mod scales;
+mod select;
+mod store;
+mod stream;
+
+use crate::canon::{Canon, Settings};
+use rustc_hash::FxHashMap;
+use weft_ir::graph::{self, AxisId, DomainId, Graph, InputId, NodeId, Op};
+use weft_ir::kernel::{BufferId, BuildError, ExtentId, Plan};
+
+/// Tile extents and other choices that a schedule file can pin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tiles {
+    /// Rows of a tile: the lanes axis.
+    pub rows: i64,
+    /// Elements of a streamed axis in one step.
+    pub stream: i64,
+    /// Elements of an output's feature axis in one block of a contraction.
+    pub block: i64,
+    /// Elements of a contracted axis in one step.
+    pub depth: i64,
+    /// Elements of the value axes of a streamed sum in one tile.
+    pub vector: i64,
+}
+
+impl Default for Tiles {
+    fn default() -> Self {
+        Self { rows: 32, stream: 64, block: 64, depth: 128, vector: 512 }
+    }
+}
+
+/// What the scheduler may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// Tile extents.
+    pub tiles: Tiles,
+    /// Store terms over two long axes where nothing else is possible, instead of refusing them.
+    pub allow_quadratic_memory: bool,
+}
+
+/// Why a graph has no schedule.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// A term over two long axes would have to be stored.
+    #[error("needs memory that grows with the square of the length: {path}")]
+    Quadratic {
+        /// From the output to the term, in the source's names.
+        path: String,
+        /// The term in the canonical graph.
+        node: NodeId,
+    },
+    /// A term that no kernel kind computes.
+    #[error("cannot schedule {what}")]
+    Unsupported {
+        /// The term and what about it.
+        what: String,
+        /// The term in the canonical graph.
+        node: NodeId,
+    },
+    /// A bug: the scheduler made a faulty graph term.
+    #[error(transparent)]
+    Graph(#[from] graph::Error),
+    /// A bug: the scheduler made a faulty kernel.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// A plan, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The plan.
+    pub plan: Plan,
+    /// One line for each choice, in order.
+    pub notes: Vec<String>,
+    /// Stored decisions: canonical term and buffer. The term stands at the axes of the buffer's dimensions.
+    pub decisions: Vec<(NodeId, BufferId)>,
+    /// The canonical graph with the terms that scheduling added.
+    pub graph: Graph,
+}
+
+/// A value in memory, standing for an input of the working graph.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory {
+    pub(crate) buffer: BufferId,
+    /// Axes of the dimensions, at home.
+    pub(crate) axes: Vec<AxisId>,
+}
+
+/// The state of one scheduling.
+pub(crate) struct Scheduler {
+    pub(crate) c: Canon,
+    pub(crate) plan: Plan,
+    pub(crate) options: Options,
+    pub(crate) notes: Vec<String>,
+    pub(crate) decisions: Vec<(NodeId, BufferId)>,
+    /// Inputs of the working graph that stand for buffers.
+    pub(crate) memory: FxHashMap<InputId, Memory>,
+    /// Stored values at home axes: the term that reads them.
+    pub(crate) stored: FxHashMap<NodeId, NodeId>,
+    /// Runtime extents, and whether they are ragged.
+    pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
+    /// How many terms of the canonical graph read a term.
+    pub(crate) readers: FxHashMap<NodeId, usize>,
+    /// Names of values under way, from the output inwards, for error paths.
+    pub(crate) path: Vec<String>,
+}
+
+/// Schedules a canonical graph.
+///
+/// # Errors
+/// [`Error::Quadratic`] and [`Error::Unsupported`] for graphs that it cannot do; the others are bugs.
+pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Scheduled, Error> {
+    let outputs = graph.outputs.clone();
+    let mut readers: FxHashMap<NodeId, usize> = FxHashMap::default();
+    for id in graph.reachable() {
+        for &a in graph.args(id) {
+            *readers.entry(a).or_insert(0) += 1;
+        }
+    }
+    let mut s = Scheduler {
+        plan: Plan::new(&graph.name),
+        c: Canon::resume(graph, settings),
+        options,
+        notes: Vec::new(),
+        decisions: Vec::new(),
+        memory: FxHashMap::default(),
+        stored: FxHashMap::default(),
+        extents: FxHashMap::default(),
+        readers,
+        path: Vec::new(),
+    };
+    s.declare_extents();
+    s.declare_inputs()?;
+    for out in outputs {
+        s.path = vec![format!("out {}", out.name)];
+        s.output(&out)?;
+    }
+    Ok(Scheduled { plan: s.plan, notes: s.notes, decisions: s.decisions, graph: s.c.g })
+}
+
+impl Scheduler {
+    /// A name for a term: its label, or its op.
+    pub(crate) fn name_of(&self, id: NodeId) -> String {
+        let mut at = id;
+        loop {
+            if let Some(label) = self.c.g.label(at) {
+                return label.to_owned();
+            }
+            match self.c.g.op(at) {
+                Op::Sub { .. } => at = self.c.g.args(at)[0],
+                op => return op.name().to_owned(),
+            }
+        }
+    }
+
+    pub(crate) fn unsupported<T>(&self, node: NodeId, what: impl Into<String>) -> Result<T, Error> {
+        let what = format!("{} (in {})", what.into(), self.path.join(" <- "));
+        Err(Error::Unsupported { what, node })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Loop ranges: guards projected onto the loop's axis over one row tile.
+//!
+//! For an affine guard `own(J) + rows(t) + c >= 0`, some row of the tile satisfies it iff `own(J) >= -max rows - c`, and all rows do
+//! iff `own(J) >= -min rows - c`. Row terms are monotone in t (the row itself, or its quotients by constants), so
+//! their extremes over the tile are at its corners t0 and t1 - 1: exact, also for quotients, where a projection over
+//! the rationals would lose up to a block. `own` is a multiple of J, or a quotient of J by a constant, which inverts.
+
+use super::emit::Emitter;
+use weft_ir::graph::prove::{Form, Var};
+use weft_ir::graph::{AxisId, MapFn, NodeId};
+use weft_ir::kernel::Expr;
+
+/// Range of a loop's axis, and the part of it where the affine guards hold for all rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Range {
+    pub(crate) lo: Expr,
+    pub(crate) hi: Expr,
+    pub(crate) full: Option<(Expr, Expr)>,
+}
+
+/// One end of a range that one guard implies.
+enum End {
+    /// `J >= weak` for some row, `J >= strong` for all.
+    Low { weak: Expr, strong: Expr },
+    /// `J < weak` for some row, `J < strong` for all.
+    High { weak: Expr, strong: Expr },
+}
+
+/// The rows of a tile: axis, first position, and one past the last that exists.
+#[derive(Clone, Debug)]
+pub(crate) struct RowTile {
+    pub(crate) axis: AxisId,
+    pub(crate) t0: Expr,
+    pub(crate) t1: Expr,
+}
+
+impl Emitter<'_, '_> {
+    /// Splits guards into those that bound the loop and those that must be decided element by element.
+    pub(crate) fn bounding(&self, guards: &[NodeId], axis: AxisId) -> (Vec<NodeId>, Vec<NodeId>) {
+        guards.iter().partition(|&&g| self.ends(g, axis).is_some())
+    }
+
+    /// The range of `axis` from `0 .. extent` under guards that bound it.
+    pub(crate) fn range(&self, guards: &[NodeId], axis: AxisId, extent: Expr) -> Range {
+        let (mut lo, mut hi) = (Expr::Const(0), extent.clone());
+        let (mut full_lo, mut full_hi) = (Expr::Const(0), extent);
+        for &g in guards {
+            for end in self.ends(g, axis).into_iter().flatten() {
+                match end {
+                    End::Low { weak, strong } => {
+                        lo = lo.max(weak);
+                        full_lo = full_lo.max(strong);
+                    }
+                    End::High { weak, strong } => {
+                        hi = hi.min(weak);
+                        full_hi = full_hi.min(strong);
+                    }
+                }
+            }
+        }
+        Range { lo, hi, full: Some((full_lo, full_hi)) }
+    }
+
+    /// What one guard says about the axis; nothing if it is no interval condition on it.
+    fn ends(&self, guard: NodeId, axis: AxisId) -> Option<Vec<End>> {
+        let (relation, _) = self.s.c.comparison(guard)?;
+        let term = match relation {
+            MapFn::Le => self.s.c.g.args(guard)[1],
+            MapFn::Eq => self.s.c.g.args(guard)[0],
+            _ => return None,
+        };
+        let form = self.s.form_vars(term)?;
+        let mut ends = vec![self.end(&form, axis)?];
+        if relation == MapFn::Eq {
+            ends.push(self.end(&form.scaled(-1)?, axis)?);
+        }
+        Some(ends)
+    }
+
+    /// `form >= 0` as an end of the range of `axis`.
+    fn end(&self, form: &Form, axis: AxisId) -> Option<End> {
+        let mentions = |v: &Var| mentions(v, axis);
+        let own: Vec<(&Var, i64)> = form.terms().filter(|(v, _)| mentions(v)).collect();
+        let &[(own, a)] = own.as_slice() else { return None };
+        let (mut most, mut least) = (Expr::Const(form.constant()), Expr::Const(form.constant()));
+        for (v, c) in form.terms().filter(|(v, _)| !mentions(v)) {
+            let (low, high) = self.corners(v)?;
+            most = most + (if c > 0 { high.clone() } else { low.clone() }) * c;
+            least = least + (if c > 0 { low } else { high }) * c;
+        }
+        let zero = Expr::Const(0);
+        // own * a + rest >= 0
+        let bound = |rest: Expr| if a > 0 { (zero.clone() - rest).ceil_div(a) } else { rest.floor_div(-a) };
+        let (weak, strong) = (bound(most), bound(least));
+        // own >= bound, or own <= bound; a quotient of J by m inverts to J.
+        let (weak, strong) = match own {
+            Var::Axis(_) => (weak, strong),
+            Var::Quotient(inside, m) => {
+                let k = inside.checked_add(&Form::var(Var::Axis(axis)), -1)?.as_constant()?;
+                let invert = |b: Expr| if a > 0 { b * *m - k } else { b * *m + (m - 1 - k) };
+                (invert(weak), invert(strong))
+            }
+            _ => return None,
+        };
+        Some(if a > 0 { End::Low { weak, strong } } else { End::High { weak: weak + 1, strong: strong + 1 } })
+    }
+
+    /// Least and largest value over the row tile of a variable that the loop does not change.
+    fn corners(&self, v: &Var) -> Option<(Expr, Expr)> {
+        let rows = self.rows.as_ref();
+        match v {
+            Var::Axis(a) if rows.is_some_and(|r| r.axis == *a) => {
+                let r = rows?;
+                Some((r.t0.clone(), r.t1.clone() - 1))
+            }
+            Var::Axis(a) => {
+                // A scalar of the grid or of an outer loop; a tile axis varies, and has no corner here.
+                let e = self.positions.get(a)?;
+                self.is_scalar(e).then(|| (e.clone(), e.clone()))
+            }
+            Var::Extent(d) => {
+                let e = self.domain_extent(*d);
+                Some((e.clone(), e))
+            }
+            Var::Quotient(inside, m) => {
+                let (mut low, mut high) = (Expr::Const(inside.constant()), Expr::Const(inside.constant()));
+                for (v, c) in inside.terms() {
+                    let (l, h) = self.corners(v)?;
+                    low = low + (if c > 0 { l.clone() } else { h.clone() }) * c;
+                    high = high + (if c > 0 { h } else { l }) * c;
+                }
+                Some((low.floor_div(*m), high.floor_div(*m)))
+            }
+            Var::Term(..) => None,
+        }
+    }
+}
+
+fn mentions(v: &Var, axis: AxisId) -> bool {
+    match v {
+        Var::Axis(a) => *a == axis,
+        Var::Quotient(inside, _) => inside.terms().any(|(v, _)| mentions(v, axis)),
+        Var::Term(_, at) => at.iter().any(|(_, f)| f.terms().any(|(v, _)| mentions(v, axis))),
+        Var::Extent(_) => false,
+    }
+}

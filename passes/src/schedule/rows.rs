@@ -1,0 +1,103 @@
+//! Kernels without long reductions: row tile by row tile.
+
+use super::emit::Emitter;
+use super::store::Target;
+use super::{Error, Scheduler};
+use weft_ir::graph::{AxisId, NodeId, Op};
+use weft_ir::kernel::{ElemType, Expr, KernelBuilder};
+
+impl Scheduler {
+    /// A kernel that computes a term at every position of the target's axes.
+    pub(crate) fn row_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
+        let body = self.plain(body)?;
+        // Functions of positions alone are exact in float64 and rounded once.
+        let float =
+            if self.is_data_free(body) && self.c.g.dtype(body).is_float() { ElemType::F64 } else { self.float_elem()? };
+        let mut plan = std::mem::take(&mut self.plan);
+        let kb = KernelBuilder::new(&mut plan, name);
+        let mut e = Emitter::new(self, kb, float);
+        let made = e.emit_rows(body, target);
+        let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
+        self.plan = plan;
+        finished.map(|_| ())
+    }
+
+    /// The float type in which this plan computes.
+    pub(crate) fn float_elem(&self) -> Result<ElemType, Error> {
+        // bf16 is a storage type: tiles are computed in f32.
+        Ok(match self.elem(weft_ir::DType::Float)? {
+            ElemType::Bf16 => ElemType::F32,
+            other => other,
+        })
+    }
+}
+
+impl Emitter<'_, '_> {
+    fn emit_rows(&mut self, body: NodeId, target: &Target) -> Result<(), Error> {
+        self.place_output(body, &target.axes)?;
+        let v = self.value(body)?;
+        self.store(target.input, v)
+    }
+
+    /// Puts the axes of an output on the grid and into tiles: batches on the grid, rows in lanes, features in blocks.
+    pub(crate) fn place_output(&mut self, body: NodeId, axes: &[AxisId]) -> Result<(), Error> {
+        let g = &self.s.c.g;
+        let long: Vec<AxisId> = axes.iter().copied().filter(|&a| self.s.c.is_long(a)).collect();
+        let batch: Vec<AxisId> =
+            axes.iter().copied().filter(|&a| !self.s.c.is_long(a) && g.static_extent(a).is_none()).collect();
+        let mut short: Vec<AxisId> = axes.iter().copied().filter(|&a| g.static_extent(a).is_some()).collect();
+        // Without a long axis the largest short one gives the rows.
+        let row = long.first().copied().or_else(|| {
+            let at = (0..short.len()).max_by_key(|&n| (self.s.static_size(short[n]), std::cmp::Reverse(n)))?;
+            (self.s.static_size(short[at]) > 1).then(|| short.remove(at))
+        });
+        for a in batch {
+            self.grid_axis(a);
+        }
+        for &a in long.iter().skip(1) {
+            self.grid_axis(a);
+        }
+        // Features: whole from the innermost while they fit into a block, a larger one in blocks, the rest on the grid.
+        let block = self.s.options.tiles.block;
+        let mut room = block;
+        let mut on_grid = Vec::new();
+        let mut blocked = None;
+        let mut whole = Vec::new();
+        for &a in short.iter().rev() {
+            let n = self.s.static_size(a);
+            if blocked.is_none() && on_grid.is_empty() && n <= room {
+                whole.push(a);
+                room = (room / n.max(1)).max(1);
+            } else if blocked.is_none() && on_grid.is_empty() && whole.is_empty() {
+                blocked = Some(a);
+            } else {
+                on_grid.push(a);
+            }
+        }
+        for &a in on_grid.iter().rev() {
+            self.grid_axis(a);
+        }
+        if let Some(r) = row {
+            self.row_tile(r);
+        }
+        if let Some(a) = blocked {
+            self.tiled_axis(a, Expr::Const(block), block);
+        }
+        for &a in whole.iter().rev() {
+            self.whole_axis(a);
+        }
+        if let Op::Rec(_) = self.s.c.g.op(body) {
+            return self.s.unsupported(body, "a recurrence in a row kernel");
+        }
+        Ok(())
+    }
+
+    /// Puts an axis into lanes, in tiles on the grid.
+    pub(crate) fn row_tile(&mut self, axis: AxisId) {
+        let size = self.s.options.tiles.rows;
+        let (tile, t0) = self.tiled_axis(axis, Expr::Const(size), size);
+        self.kb.lanes(tile);
+        let t1 = (t0.clone() + size).min(self.extent(axis));
+        self.rows = Some(super::ranges::RowTile { axis, t0, t1 });
+    }
+}

@@ -1,0 +1,196 @@
+//! Kernels for ranks and thresholds over a long axis.
+//!
+//! Scores that do not depend on the row, over a pool that one affine guard lets grow with the row, are one streaming pass: position
+//! by position, at most one score enters, and the best `k` pairs are carried. Otherwise a tile of rows streams the
+//! pool and merges the best of each step.
+
+use super::emit::Emitter;
+use super::store::Target;
+use super::{Error, Scheduler};
+use weft_ir::graph::{AxisId, MapFn, NodeId, Op, Scalar};
+use weft_ir::kernel::{
+    Attrs, AxisSet, Domain, ElemType, Expr, KernelBuilder, Literal, MapFn as KernelFn, OpCode, ValueId,
+};
+
+/// The largest rank that a carried list is made for.
+const LARGEST: i64 = 1 << 16;
+
+impl Scheduler {
+    /// A kernel for a rank or a threshold.
+    pub(crate) fn select_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
+        let op = self.c.g.op(body).clone();
+        let (axis, index) = match op {
+            Op::KthValue { axis, .. } => (axis, false),
+            Op::KthIndex { axis, .. } => (axis, true),
+            _ => return self.unsupported(body, format!("`{}` over a long axis", op.name())),
+        };
+        let operands = self.c.g.operands(body).to_vec();
+        let rank = match self.c.g.constant(operands[1]) {
+            Some(Scalar::Int(k)) if (0..LARGEST).contains(&k) => k,
+            _ => return self.unsupported(body, format!("a rank that is not a constant below {LARGEST}")),
+        };
+        let guards: Vec<NodeId> = self.c.g.guards(body).to_vec();
+        let rows = self.c.long_axes(body);
+        let grows = match rows[..] {
+            [row] if !self.has(operands[0], row) => self.entry(&guards, row, axis).map(|e| (row, e)),
+            _ => None,
+        };
+        let selection = Selection { axis, x: operands[0], guards, rank, index };
+        self.notes.push(match grows {
+            Some(_) => format!("{name}: scores are final and the pool only grows: one streaming pass"),
+            None => format!("{name}: the pool is streamed for each tile of rows"),
+        });
+        let float = self.float_elem()?;
+        let mut plan = std::mem::take(&mut self.plan);
+        let kb = KernelBuilder::new(&mut plan, name);
+        let mut e = Emitter::new(self, kb, float);
+        let made = match grows {
+            Some((row, entry)) => e.emit_growing(&selection, row, &entry, target),
+            None => e.emit_merged(&selection, target),
+        };
+        let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
+        self.plan = plan;
+        finished.map(|_| ())
+    }
+
+    /// If exactly one guard mentions the row, and it is `row - axis >= delay`: that delay, and the other guards.
+    fn entry(&self, guards: &[NodeId], row: AxisId, axis: AxisId) -> Option<Entry> {
+        let (on_row, filter): (Vec<NodeId>, Vec<NodeId>) = guards.iter().partition(|&&g| self.has(g, row));
+        let &[guard] = on_row.as_slice() else { return None };
+        let (MapFn::Le, form) = self.c.comparison(guard)? else { return None };
+        let position = |a: AxisId| form.terms().find(|&(&v, _)| *self.c.g.op(v) == Op::Index(a)).map(|(_, c)| c);
+        let affine = form.terms().count() == 2 && position(row) == Some(1) && position(axis) == Some(-1);
+        affine.then(|| Entry { delay: -form.constant(), filter })
+    }
+}
+
+/// When a score enters the pool: `delay` rows after its position, if the filter holds there.
+struct Entry {
+    delay: i64,
+    filter: Vec<NodeId>,
+}
+
+struct Selection {
+    axis: AxisId,
+    x: NodeId,
+    guards: Vec<NodeId>,
+    rank: i64,
+    index: bool,
+}
+
+impl Emitter<'_, '_> {
+    /// Row by row: the score that enters is merged into the carried list.
+    fn emit_growing(&mut self, s: &Selection, row: AxisId, entry: &Entry, target: &Target) -> Result<(), Error> {
+        for &a in target.axes.iter().filter(|&&a| a != row) {
+            self.grid_axis(a);
+        }
+        let list = self.kb.axis("rank", s.rank + 1);
+        let (values, places) = self.empty_list(list.into());
+        let name = self.axis_name(row);
+        let domain = Domain::Dense { lo: Expr::Const(0), hi: self.extent(row) };
+        let body = self.kb.begin_loop(&name, None, domain, None, &[("v", values), ("p", places)]);
+        self.note_bounds(body.index, 0, None);
+        self.note_bounds(body.pos, 0, None);
+        self.enter();
+        self.positions.insert(row, Expr::Var(body.pos));
+        let at = Expr::Var(body.pos) - entry.delay;
+        self.positions.insert(s.axis, at.clone());
+        let x = self.value(s.x)?;
+        let mut guard = self.guard(&entry.filter)?;
+        let extent = self.extent(s.axis);
+        self.stay_inside(&mut guard, &at, &extent);
+        let inside = self.guard_tile(&guard)?;
+        // A list with the entering pair in front, and nothing behind it.
+        let first = self.kb.index("r", Expr::Axis(list), ElemType::I32);
+        let zero = self.kb.fill("zero", Literal::Int(0), ElemType::I32, AxisSet::EMPTY);
+        let front = self.kb.map("front", KernelFn::Eq, &[first, zero]);
+        let enters = self.kb.map("enters", KernelFn::And, &[front, inside]);
+        let (none, nowhere) = self.nothing();
+        let at = self.kb.index("at", at, ElemType::I32);
+        let x = self.kb.select("x", enters, x, none);
+        let at = self.kb.select("at", enters, at, nowhere);
+        let attrs = Attrs { over: list.into(), ..Attrs::default() };
+        let merged = self.kb.inst("best", OpCode::MergeTopK, &[body.carried[0], body.carried[1], x, at], attrs);
+        let out = self.ranked(s, &merged, list)?;
+        self.store(target.input, out)?;
+        self.positions.remove(&s.axis);
+        self.positions.remove(&row);
+        self.leave();
+        self.kb.end_loop(&merged);
+        Ok(())
+    }
+
+    /// A tile of rows streams the pool.
+    fn emit_merged(&mut self, s: &Selection, target: &Target) -> Result<(), Error> {
+        let long: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.s.c.is_long(a)).collect();
+        for &a in target.axes.iter().filter(|&&a| Some(&a) != long.first()) {
+            self.grid_axis(a);
+        }
+        let mut axes = AxisSet::EMPTY;
+        if let Some(&row) = long.first() {
+            self.row_tile(row);
+            axes = self.positions.get(&row).map_or(AxisSet::EMPTY, |e| self.kb.kernel().expr_axes(e));
+        }
+        let list = self.kb.axis("rank", s.rank + 1);
+        axes.insert(list);
+        let (values, places) = self.empty_list(axes);
+        self.hoist(s.x, &[s.axis])?;
+        let extent = self.extent(s.axis);
+        let (bounding, opaque) = self.bounding(&s.guards, s.axis);
+        let range = self.range(&bounding, s.axis, extent.clone());
+        let name = self.axis_name(s.axis);
+        let tile = self.kb.axis(&name, self.s.options.tiles.stream);
+        let domain = Domain::Dense { lo: range.lo, hi: range.hi };
+        let body = self.kb.begin_loop(&name, Some(tile), domain, range.full, &[("v", values), ("p", places)]);
+        self.note_bounds(body.index, 0, None);
+        self.note_bounds(body.pos, 0, None);
+        self.enter();
+        self.positions.insert(s.axis, Expr::Var(body.pos));
+        let mut guard = self.guard(&bounding)?;
+        guard.atoms.push(Expr::Var(body.pos).lt(extent));
+        for c in opaque {
+            let v = self.value(c)?;
+            guard.opaque.push(v);
+        }
+        let x = self.value(s.x)?;
+        let missing = AxisSet::from(tile).minus(self.kb.type_of(x).map_or(AxisSet::EMPTY, |t| t.axes));
+        let x = if missing.is_empty() { x } else { self.kb.expand("x", x, missing) };
+        let at = self.kb.index("at", Expr::Var(body.pos), ElemType::I32);
+        let (v, p) = self.kb.topk("best", x, at, tile, list, guard);
+        let spread = |e: &mut Self, x: ValueId| {
+            let missing = axes.minus(e.kb.type_of(x).map_or(AxisSet::EMPTY, |t| t.axes));
+            if missing.is_empty() { x } else { e.kb.expand("best", x, missing) }
+        };
+        let (v, p) = (spread(self, v), spread(self, p));
+        let attrs = Attrs { over: list.into(), ..Attrs::default() };
+        let merged = self.kb.inst("best", OpCode::MergeTopK, &[body.carried[0], body.carried[1], v, p], attrs);
+        self.positions.remove(&s.axis);
+        self.leave();
+        let best = self.kb.end_loop(&merged);
+        let out = self.ranked(s, &best, list)?;
+        self.store(target.input, out)
+    }
+
+    fn nothing(&mut self) -> (ValueId, ValueId) {
+        let none = self.kb.fill("none", f64::NEG_INFINITY, self.float, AxisSet::EMPTY);
+        (none, self.kb.fill("nowhere", Literal::Int(-1), ElemType::I32, AxisSet::EMPTY))
+    }
+
+    fn empty_list(&mut self, axes: AxisSet) -> (ValueId, ValueId) {
+        let values = self.kb.fill("v", f64::NEG_INFINITY, self.float, axes);
+        (values, self.kb.fill("p", Literal::Int(-1), ElemType::I32, axes))
+    }
+
+    /// The pair of the wanted rank: its value, or its position with the largest i32 for a missing one.
+    fn ranked(&mut self, s: &Selection, list: &[ValueId], axis: weft_ir::kernel::AxisId) -> Result<ValueId, Error> {
+        let attrs = || Attrs { over: axis.into(), at: Some(Expr::Const(s.rank)), ..Attrs::default() };
+        if !s.index {
+            return Ok(self.kb.inst("kth", OpCode::Take, &list[..1], attrs())[0]);
+        }
+        let at = self.kb.inst("kth", OpCode::Take, &list[1..2], attrs())[0];
+        let zero = self.kb.fill("zero", Literal::Int(0), ElemType::I32, AxisSet::EMPTY);
+        let missing = self.kb.map("missing", KernelFn::Lt, &[at, zero]);
+        let last = self.kb.fill("last", Literal::Int(i64::from(i32::MAX)), ElemType::I32, AxisSet::EMPTY);
+        Ok(self.kb.select("kth", missing, last, at))
+    }
+}

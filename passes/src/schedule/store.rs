@@ -1,0 +1,311 @@
+//! Which values are stored, and the kernels that compute them.
+
+use super::{Error, Memory, Scheduler};
+use weft_ir::DType;
+use weft_ir::graph::{AxisId, Extent, Input, InputId, InputKind, MapFn, NodeId, Op, Output};
+use weft_ir::kernel::{ElemType, Expr, Role};
+
+impl Scheduler {
+    /// Declares runtime extents.
+    pub(crate) fn declare_extents(&mut self) {
+        for (d, domain) in self.c.g.domains().to_vec().into_iter().enumerate() {
+            let id = weft_ir::graph::DomainId(d as u32);
+            let name = domain.name.to_uppercase();
+            let entry = match domain.extent {
+                Extent::Runtime => (self.plan.add_extent(&name, None), false),
+                Extent::Ragged(b) => {
+                    let over = self.extents.get(&self.c.g.axis(b).domain).map(|e| e.0);
+                    (self.plan.add_extent(&name, over), over.is_some())
+                }
+                _ => continue,
+            };
+            self.extents.insert(id, entry);
+        }
+    }
+
+    /// Declares a buffer for every input.
+    pub(crate) fn declare_inputs(&mut self) -> Result<(), Error> {
+        for n in 0..self.c.g.inputs().len() {
+            let id = InputId(n as u32);
+            let Input { name, axes, dtype, kind, .. } = self.c.g.input(id).clone();
+            let role = if kind == InputKind::In { Role::Input } else { Role::Param };
+            self.declare(id, &name, &axes, dtype, role)?;
+        }
+        Ok(())
+    }
+
+    fn declare(&mut self, id: InputId, name: &str, axes: &[AxisId], dtype: DType, role: Role) -> Result<(), Error> {
+        let elem = self.elem(dtype)?;
+        let dims: Vec<(String, Expr)> = axes
+            .iter()
+            .map(|&a| {
+                let batch = |b: AxisId| {
+                    let at = axes.iter().position(|&x| x == b).unwrap_or(usize::MAX);
+                    if at == usize::MAX { None } else { Some(Expr::Dim(at as u32)) }
+                };
+                (self.c.g.axis(a).name.to_string(), self.extent_expr(self.c.g.axis(a).domain, &batch))
+            })
+            .collect();
+        let dims = dims.iter().map(|(n, e)| (n.as_str(), e.clone())).collect();
+        let buffer = self.plan.add_buffer(name, elem, role, dims);
+        self.memory.insert(id, Memory { buffer, axes: axes.to_vec() });
+        Ok(())
+    }
+
+    pub(crate) fn elem(&self, dtype: DType) -> Result<ElemType, Error> {
+        Ok(match self.c.concrete(dtype) {
+            DType::Bool => ElemType::Bool,
+            DType::I32 => ElemType::I32,
+            DType::I64 => ElemType::I64,
+            DType::BF16 => ElemType::Bf16,
+            DType::F64 => ElemType::F64,
+            DType::F32 => ElemType::F32,
+            DType::F16 | DType::Float => return self.unsupported(NodeId(0), format!("element type {dtype}")),
+        })
+    }
+
+    /// A value of the working graph that stands for memory or for an accumulator.
+    pub(crate) fn stand_in(&mut self, name: &str, axes: &[AxisId], dtype: DType) -> Result<(InputId, NodeId), Error> {
+        let input = Input { name: name.into(), axes: axes.to_vec(), dtype, kind: InputKind::In, init: None };
+        let id = self.c.g.add_input(input);
+        Ok((id, self.c.make(&Op::Input(id), &[])?))
+    }
+
+    // ---- home axes
+
+    /// The axis of a domain at which its stored values stand: the first.
+    pub(crate) fn home(&self, axis: AxisId) -> AxisId {
+        let domain = self.c.g.axis(axis).domain;
+        let at = self.c.g.axes().iter().position(|a| a.domain == domain);
+        AxisId(at.unwrap_or(axis.index()) as u32)
+    }
+
+    /// The term with its free axes at home, and where they were: (home, original).
+    pub(crate) fn at_home(&mut self, id: NodeId) -> Result<(NodeId, Vec<(AxisId, AxisId)>), Error> {
+        let mut used: Vec<AxisId> = Vec::new();
+        let mut back = Vec::new();
+        let mut map = Vec::new();
+        let free: Vec<AxisId> = self.c.g.free(id).iter().collect();
+        // Axes that are at home stay there, so that renaming never makes two axes one.
+        for &a in free.iter().filter(|&&a| self.home(a) == a) {
+            used.push(a);
+        }
+        for &a in &free {
+            let home = self.home(a);
+            let to = if a == home || used.contains(&home) { a } else { home };
+            if to != a {
+                used.push(to);
+                map.push((a, to));
+            }
+            back.push((to, a));
+        }
+        Ok((self.c.rename(id, &map)?, back))
+    }
+
+    /// Axes of a stored value in the order of its dimensions: batch, then time, then the others in order of declaration.
+    pub(crate) fn dimension_order(&self, id: NodeId) -> Vec<AxisId> {
+        let mut axes: Vec<AxisId> = self.c.g.free(id).iter().collect();
+        axes.sort_by_key(|&a| match self.c.g.extent(a) {
+            Extent::Runtime if !self.c.is_long(a) => (0, a),
+            Extent::Const(_) => (2, a),
+            _ => (1, a),
+        });
+        axes
+    }
+
+    // ---- stored values
+
+    /// The term that reads the stored form of `id`, at `id`'s own axes.
+    pub(crate) fn stored(&mut self, id: NodeId) -> Result<NodeId, Error> {
+        let (home, back) = self.at_home(id)?;
+        let read = match self.stored.get(&home) {
+            Some(&r) => r,
+            None => {
+                if self.path.len() > 200 {
+                    return self.unsupported(id, "a chain of more than 200 stored values");
+                }
+                if std::env::var_os("WEFT_DBG").is_some() {
+                    eprintln!("{}store {}", "  ".repeat(self.path.len()), self.show(home, 12));
+                }
+                self.path.push(self.name_of(id));
+                let r = self.compute(home, None)?;
+                self.path.pop();
+                self.stored.insert(home, r);
+                r
+            }
+        };
+        let mut map = Vec::new();
+        for (to, from) in back {
+            if to != from {
+                map.push((to, self.c.make(&Op::Index(from), &[])?));
+            }
+        }
+        Ok(self.c.substitute(read, &map)?)
+    }
+
+    /// Makes the kernel of an output.
+    pub(crate) fn output(&mut self, out: &Output) -> Result<(), Error> {
+        let (home, _) = self.at_home(out.node)?;
+        let out = Output { axes: out.axes.iter().map(|&a| self.home(a)).collect(), ..out.clone() };
+        let known = self.stored.get(&home).copied();
+        let read = self.compute(known.unwrap_or(home), Some(&out))?;
+        // Whoever needs the same value later reads the output.
+        if known.is_none() && self.c.concrete(out.dtype) == self.c.concrete(self.c.g.dtype(home)) {
+            self.stored.insert(home, read);
+        }
+        Ok(())
+    }
+
+    /// Makes the kernel that stores a term at home axes; gives the term that reads it.
+    fn compute(&mut self, id: NodeId, out: Option<&Output>) -> Result<NodeId, Error> {
+        let axes = out.map_or_else(|| self.dimension_order(id), |o| o.axes.clone());
+        let long: Vec<AxisId> = axes.iter().copied().filter(|&a| self.c.is_long(a)).collect();
+        if long.len() > 1 && !self.options.allow_quadratic_memory {
+            return Err(Error::Quadratic { path: self.path.join(" <- "), node: id });
+        }
+        let body = self.cut(id)?;
+        let dtype = out.map_or(self.c.g.dtype(id), |o| o.dtype);
+        let name = out.map_or_else(|| self.name_of(id), |o| o.name.to_string());
+        let decision = self.c.g.op(id).is_decision();
+        let role = match out {
+            Some(_) => Role::Output,
+            None if decision || self.c.g.dtype(id).is_int() => Role::Decision,
+            None => Role::Temp,
+        };
+        let target = self.target(&name, &axes, dtype, role)?;
+        self.plan_kernel(&name, body, &target)?;
+        if decision {
+            self.decisions.push((id, self.memory[&target.input].buffer));
+        }
+        let read = target.read;
+        match target.maximum.get() {
+            None => Ok(read),
+            Some(m) => {
+                let e = self.c.map(MapFn::Exp, &[m])?;
+                Ok(self.c.product_of(&[read, e])?)
+            }
+        }
+    }
+
+    fn target(&mut self, name: &str, axes: &[AxisId], dtype: DType, role: Role) -> Result<Target, Error> {
+        let (input, read) = self.stand_in(name, axes, dtype)?;
+        self.declare(input, name, axes, dtype, role)?;
+        Ok(Target {
+            input,
+            read,
+            axes: axes.to_vec(),
+            dtype,
+            is_output: role == Role::Output,
+            maximum: std::cell::Cell::new(None),
+        })
+    }
+
+    /// A further buffer that a kernel stores beside its value.
+    pub(crate) fn side_buffer(
+        &mut self,
+        name: &str,
+        axes: &[AxisId],
+        dtype: DType,
+        role: Role,
+    ) -> Result<(InputId, NodeId), Error> {
+        let (input, read) = self.stand_in(name, axes, dtype)?;
+        self.declare(input, name, axes, dtype, role)?;
+        Ok((input, read))
+    }
+
+    /// The kernel for a term in which everything that is stored elsewhere is already a read.
+    fn plan_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
+        if let Some(rec) = self.find(body, |op| matches!(op, Op::Rec(_))) {
+            return self.recurrence_kernel(name, body, rec, target);
+        }
+        let is_long_select = |s: &Self, id: NodeId| {
+            let op = s.c.g.op(id);
+            matches!(op, Op::KthValue { .. } | Op::KthIndex { .. } | Op::Threshold { .. })
+                && op.bound().iter().any(|&a| s.c.is_long(a))
+        };
+        if is_long_select(self, body) {
+            return self.select_kernel(name, body, target);
+        }
+        let sums = self.streamed(body);
+        if sums.is_empty() {
+            self.row_kernel(name, body, target)
+        } else {
+            self.stream_kernel(name, body, &sums, target)
+        }
+    }
+
+    pub(crate) fn find(&self, id: NodeId, want: impl Fn(&Op) -> bool) -> Option<NodeId> {
+        let mut stack = vec![id];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if want(self.c.g.op(n)) {
+                return Some(n);
+            }
+            if seen.insert(n) {
+                stack.extend(self.c.g.args(n));
+            }
+        }
+        None
+    }
+
+    /// The outermost sums and extrema over a long axis in a term.
+    pub(crate) fn streamed(&self, id: NodeId) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        let mut stack = vec![id];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if !seen.insert(n) {
+                continue;
+            }
+            let op = self.c.g.op(n);
+            if matches!(op, Op::Ein { .. } | Op::Reduce { .. } | Op::Arg { .. })
+                && op.bound().iter().any(|&a| self.c.is_long(a) || self.c.g.static_extent(a).is_none())
+            {
+                found.push(n);
+            } else {
+                stack.extend(self.c.g.args(n).iter().rev());
+            }
+        }
+        found
+    }
+}
+
+/// Where a kernel puts its value.
+pub(crate) struct Target {
+    pub(crate) input: InputId,
+    pub(crate) read: NodeId,
+    pub(crate) axes: Vec<AxisId>,
+    pub(crate) dtype: DType,
+    pub(crate) is_output: bool,
+    /// Set by the kernel if what it stores is a mantissa: the term that reads the scale.
+    pub(crate) maximum: std::cell::Cell<Option<NodeId>>,
+}
+impl Scheduler {
+    /// A term as text, for debugging.
+    pub(crate) fn show(&self, id: NodeId, depth: u32) -> String {
+        let g = &self.c.g;
+        if depth == 0 {
+            return "..".into();
+        }
+        let args: Vec<String> = g.args(id).iter().map(|&a| self.show(a, depth - 1)).collect();
+        let n = |a: AxisId| g.axis(a).name.to_string();
+        match g.op(id) {
+            Op::Input(i) => g.input(*i).name.to_string(),
+            Op::Const(c) => c.to_string(),
+            Op::Index(a) => n(*a),
+            Op::Sub { axes } => format!(
+                "{}[{}]",
+                args[0],
+                axes.iter().zip(&args[1..]).map(|(a, p)| format!("{}:={p}", n(*a))).collect::<Vec<_>>().join(", ")
+            ),
+            Op::Map(f) => format!("{}({})", f.name(), args.join(", ")),
+            Op::Ein { axes, guards } => format!(
+                "sum{{{}}}[{}]({})",
+                axes.iter().map(|&a| n(a)).collect::<Vec<_>>().join(","),
+                args[..*guards as usize].join(", "),
+                args[*guards as usize..].join(" * ")
+            ),
+            o => format!("{}({})", o.name(), args.join(", ")),
+        }
+    }
+}
