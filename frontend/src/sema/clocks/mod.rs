@@ -194,7 +194,7 @@ impl Clocks {
             Op::Sub { axes } => {
                 let pairs: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
                 let mut all: Vec<Entry> =
-                    self.of(args[0], &[]).into_iter().map(|e| self.substituted(e, &pairs)).collect();
+                    self.of(args[0], &[]).into_iter().flat_map(|e| self.read_at(e, &pairs)).collect();
                 for &p in &args[1..] {
                     all.extend(self.of(p, &[]));
                 }
@@ -313,6 +313,49 @@ impl Clocks {
         });
         e.guards = e.guards.iter().filter_map(|&g| self.graph.sub(g, pairs).ok()).collect();
         e
+    }
+
+    /// An entry of a value that is read at these positions. A position that is a decision is one of those among which it
+    /// was made, so its guards hold there; or it is 0, where there were none.
+    fn read_at(&mut self, e: Entry, pairs: &[(AxisId, NodeId)]) -> Vec<Entry> {
+        let mut all = vec![self.substituted(e.clone(), pairs)];
+        for (k, &(axis, p)) in pairs.iter().enumerate() {
+            if !e.at.iter().chain(&e.guards).any(|&x| self.graph.free(x).contains(axis)) {
+                continue;
+            }
+            let Some((guards, or_zero)) = self.chosen(p, p) else { continue };
+            for e in &mut all {
+                self.add_guards(e, &guards);
+            }
+            if or_zero {
+                let mut at_zero = pairs.to_vec();
+                at_zero[k].1 = self.int(0);
+                all.push(self.substituted(e.clone(), &at_zero));
+            }
+        }
+        all
+    }
+
+    /// What holds at a position because it was chosen under guards, and whether it may be 0 instead. `term` is the decision
+    /// at hand, `position` the whole term of which it is the value.
+    fn chosen(&mut self, term: NodeId, position: NodeId) -> Option<(Vec<NodeId>, bool)> {
+        let args = self.graph.args(term).to_vec();
+        match self.graph.op(term).clone() {
+            Op::Arg { axis, guards, .. } | Op::KthIndex { axis, guards } => {
+                let or_zero = matches!(self.graph.op(term), Op::Arg { .. });
+                let here = args[..guards as usize].iter().filter_map(|&g| self.graph.sub(g, &[(axis, position)]).ok());
+                Some((here.collect(), or_zero))
+            }
+            Op::Sub { axes } if args[1..].iter().all(|&p| !self.graph.op(p).is_decision()) => {
+                // The guards' own positions move with the decision; the chosen position is already the moved one.
+                let inner = args[0];
+                let (guards, or_zero) = self.chosen(inner, inner)?;
+                let pairs: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
+                let moved = guards.iter().filter_map(|&g| self.graph.sub(g, &pairs).ok());
+                Some((moved.collect(), or_zero))
+            }
+            _ => None,
+        }
     }
 
     /// A recurrence at t depends on what its body depends on at all positions up to t.

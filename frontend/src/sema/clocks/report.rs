@@ -38,14 +38,29 @@ impl Clocks {
         // Positions of the value's own time axes, whichever are needed; else the entry's own formula.
         let axes: Vec<AxisId> = self.graph.free(node).iter().filter(|&a| self.graph.axis(a).domain == time).collect();
         let mut formulas: Vec<String> = Vec::new();
+        let mut bounds: Vec<NodeId> = Vec::new();
+        let mut others: Vec<&Entry> = Vec::new();
         for e in entries {
             let Some(at) = e.at else { return Clock::End };
-            let plain = axes.iter().copied().find(|&a| self.graph.index(a).is_ok_and(|bound| self.at_most(e, bound)));
-            let text = self.formula(at, node).or_else(|| plain.map(|a| self.graph.axis(a).name.to_string()));
-            match text {
-                Some(t) if formulas.contains(&t) => {}
-                Some(t) => formulas.push(t),
-                None => return Clock::End,
+            match self.formula(at, node) {
+                Some(text) => {
+                    bounds.push(at);
+                    if !formulas.contains(&text) {
+                        formulas.push(text);
+                    }
+                }
+                None => others.push(e),
+            }
+        }
+        for e in others {
+            if bounds.iter().any(|&b| self.at_most(e, b)) {
+                continue;
+            }
+            let plain = axes.iter().copied().find(|&a| self.graph.index(a).is_ok_and(|b| self.at_most(e, b)));
+            let Some(a) = plain else { return Clock::End };
+            let name = self.graph.axis(a).name.to_string();
+            if !formulas.contains(&name) {
+                formulas.push(name);
             }
         }
         Clock::At(formulas)

@@ -15,7 +15,7 @@ fn weakened_guards_leak() {
         ("attamba.weft", "j <= t and (last[j] or j >= t - LEAD)", "last[j] or j >= t - LEAD"),
         ("attamba.weft", "j <= t and (last[j]", "j <= t + 1 and (last[j]"),
         ("sparsek.weft", "s where j <= t and (near or far)", "s where near or far"),
-        ("sparsek.weft", "let pool[t,j]       = t - j >= WIN", "let pool[t,j]       = j - t >= WIN"),
+        ("sparsek.weft", "t - j >= WIN", "t - j >= -WIN"),
         ("transformer_vq.weft", "content + place where j <= t", "content + place"),
         ("attamba_sparsek.weft", "s where j <= t and (near", "s where (near"),
         ("attamba_sparsek.weft", "count(j: last[j] where j <= t)", "count(j: last[j])"),

@@ -135,7 +135,7 @@ fn thresholds_solve_their_equation() {
 #[test]
 fn arguments_are_not_captured() {
     // w stands at the caller's d, also where the function sums over d
-    equals("fn f[c](x[c], w) = sum(c: x * w)", "param g[d]\n out y[t,d] = f[d](x, x)", |x, t, d| {
+    equals("fn f[c](x[c], w) = sum(c: x * w)", "out y[t,d] = f[d](x, x)", |x, t, d| {
         (0..6).map(|c| at(x, t, c)).sum::<f64>() * at(x, t, d)
     });
     // names of the function mean nothing to its arguments
