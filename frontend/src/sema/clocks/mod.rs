@@ -50,6 +50,8 @@ pub struct ClockInfo {
 #[derive(Debug)]
 struct Read {
     node: NodeId,
+    /// Is the node here because it binds the position, rather than because it has a name?
+    binds: bool,
     below: Option<Rc<Read>>,
 }
 
@@ -163,7 +165,7 @@ impl Clocks {
     fn node(&mut self, id: NodeId) -> Vec<Entry> {
         let op = self.graph.op(id).clone();
         let args = self.graph.args(id).to_vec();
-        let here = Rc::new(Read { node: id, below: None });
+        let here = Rc::new(Read { node: id, binds: false, below: None });
         let mut entries = match &op {
             Op::Input(i) => {
                 let axes = self.graph.input(*i).axes.clone();
@@ -216,7 +218,7 @@ impl Clocks {
         self.prune(id, &mut entries, worth);
         if self.named.contains(&id) || self.graph.label(id).is_some() {
             for e in &mut entries {
-                e.why = Rc::new(Read { node: id, below: Some(e.why.clone()) });
+                e.why = Rc::new(Read { node: id, binds: false, below: Some(e.why.clone()) });
             }
         }
         entries
@@ -271,7 +273,7 @@ impl Clocks {
 
     /// Leaves the scope of bound axes: their positions become "some position", whose existence is known in time.
     fn close(&mut self, id: NodeId, axes: &[AxisId], guards: &[NodeId], all: &mut Vec<Entry>) {
-        let here = Rc::new(Read { node: id, below: None });
+        let here = Rc::new(Read { node: id, binds: true, below: None });
         for &a in axes {
             all.extend(self.existence(a, guards, &here));
         }
@@ -289,8 +291,11 @@ impl Clocks {
                 // Where the guards do not look at it, the largest position stands for all.
                 let top = self.topmost(e, a);
                 let Some(by) = top.or_else(|| self.graph.index(some).ok()) else { continue };
+                let moves = e.at.is_some_and(|at| self.graph.free(at).contains(a));
                 *e = self.substituted(e.clone(), &[(a, by)]);
-                e.why = Rc::new(Read { node: id, below: Some(e.why.clone()) });
+                if moves {
+                    e.why = Rc::new(Read { node: id, binds: true, below: Some(e.why.clone()) });
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::bounds;
 use super::{Clock, ClockInfo, Clocks, Entry, Read};
-use crate::diagnostics::{Diagnostic, Span, codes};
+use crate::diagnostics::{Diagnostic, SourceId, Span, codes};
 use crate::sema::Definition;
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
@@ -114,36 +114,51 @@ impl Clocks {
         spans: &FxHashMap<NodeId, Span>,
     ) -> Option<Diagnostic> {
         let entries = self.known.get(&out.node).map(|e| (**e).clone()).unwrap_or_default();
+        // Of several leaks, the one whose reduction is written first is the cause of the others.
+        let mut worst: Option<(NodeId, Entry, Option<NodeId>)> = None;
         for e in entries {
-            let mut bounds: Vec<NodeId> = Vec::new();
-            let mut timed = false;
-            for &a in &out.axes {
-                let domain = self.graph.axis(a).domain;
-                if self.time_of(domain) == Some(e.time) {
-                    timed |= self.graph.domain(domain).role == Role::Time;
-                    let index = self.graph.index(a).ok()?;
-                    bounds.extend(self.exists(domain, index));
-                }
+            let Some(goal) = self.leaks(out, &e) else { continue };
+            let binder = self.binder(&chain(&e.why), e.time).map_or(out.node, |(n, _)| n);
+            if worst.as_ref().is_none_or(|w| binder < w.0) {
+                worst = Some((binder, e, goal));
             }
-            // Without a time axis, an output is what it is at the end.
-            if !timed {
-                continue;
-            }
-            let goals: Vec<NodeId> = match e.at {
-                Some(at) => bounds.iter().filter_map(|&b| self.map(MapFn::Le, &[at, b])).collect(),
-                None => Vec::new(),
-            };
-            let goal = match goals.as_slice() {
-                [] => None,
-                [one] => Some(*one),
-                several => self.map(MapFn::Or, several),
-            };
-            if goal.is_some_and(|g| self.implied(&e.guards, g)) {
-                continue;
-            }
-            return Some(self.leak(out, &e, goal, definitions, spans));
         }
-        None
+        worst.map(|(_, e, goal)| self.leak(out, &e, goal, definitions, spans))
+    }
+
+    /// The condition that an entry should imply and does not; `Some(None)` for what is known only at the end.
+    fn leaks(&mut self, out: &Output, e: &Entry) -> Option<Option<NodeId>> {
+        let mut bounds: Vec<NodeId> = Vec::new();
+        let mut timed = false;
+        for &a in &out.axes {
+            let domain = self.graph.axis(a).domain;
+            if self.time_of(domain) == Some(e.time) {
+                timed |= self.graph.domain(domain).role == Role::Time;
+                let index = self.graph.index(a).ok()?;
+                bounds.extend(self.exists(domain, index));
+            }
+        }
+        // Without a time axis, an output is what it is at the end.
+        if !timed {
+            return None;
+        }
+        let Some(at) = e.at else { return Some(None) };
+        let goals: Vec<NodeId> = bounds.iter().filter_map(|&b| self.map(MapFn::Le, &[at, b])).collect();
+        let goal = match goals.as_slice() {
+            [one] => Some(*one),
+            several => self.map(MapFn::Or, several),
+        };
+        if goal.is_some_and(|g| self.implied(&e.guards, g)) { None } else { Some(goal) }
+    }
+
+    /// What binds the position of an entry: the reduction nearest to the output that ranges over its time, with its place
+    /// in the chain.
+    fn binder(&self, chain: &[Step], time: DomainId) -> Option<(NodeId, usize)> {
+        let over_time = |&(n, binds): &Step| {
+            let op = self.graph.op(n);
+            binds && op.bound().iter().any(|&a| self.time_of(self.graph.axis(a).domain) == Some(time))
+        };
+        chain.iter().position(over_time).map(|k| (chain[k].0, k))
     }
 
     fn leak(
@@ -167,15 +182,19 @@ impl Clocks {
                 _ => None,
             })
         };
-        let named: Vec<String> = chain.iter().filter_map(|&n| name(n)).fold(Vec::new(), |mut all, n| {
+        let named: Vec<String> = chain.iter().filter_map(|&(n, _)| name(n)).fold(Vec::new(), |mut all, n| {
             if all.last() != Some(&n) && n != *out.name {
                 all.push(n);
             }
             all
         });
-        let source = named.last().cloned();
-        let binder = chain.iter().rev().copied().find(|&n| self.graph.op(n).is_reduction() && spans.contains_key(&n));
-        let size = chain.iter().copied().find(|&n| matches!(self.graph.op(n), Op::Size(_)));
+        let input = chain.last().filter(|&&(n, _)| matches!(self.graph.op(n), Op::Input(_)));
+        let source = input.and_then(|_| named.last().cloned());
+        let written = |(n, _): &Step| spans.get(n).copied().filter(|s| s.source != SourceId::STD);
+        // Within the library, the call is what the user wrote.
+        let binder = self.binder(&chain, e.time);
+        let binder = binder.and_then(|(_, k)| chain[..=k].iter().rev().find_map(written));
+        let size = chain.iter().copied().find(|&(n, _)| matches!(self.graph.op(n), Op::Size(_)));
         let bound: Option<String> = e.at.and_then(|at| {
             let other =
                 self.graph.free(at).iter().find(|a| !out.axes.contains(a) && self.graph.axis(*a).domain == e.time)?;
@@ -187,12 +206,12 @@ impl Clocks {
                 out.name
             ),
             (Some(s), _) => format!("output `{}` at {time} may depend on `{s}` at a later position", out.name),
-            (None, _) => format!("output `{}` at {time} may depend on later positions", out.name),
+            (None, _) => format!("output `{}` at {time} depends on positions that do not exist yet", out.name),
         };
         let mut d = Diagnostic::error(codes::E0401, message);
         let definition = definitions.iter().rev().find(|d| d.node == out.node && *d.name == *out.name);
         let own = definition.map(|d| d.span);
-        let place = size.or(binder).and_then(|n| spans.get(&n).copied()).or(own);
+        let place = size.and_then(|n| written(&n)).or(binder).or(own);
         if let Some(place) = place {
             let label = match (&bound, size) {
                 (_, Some(_)) => "the extent of a time axis is known only at the end".to_owned(),
@@ -231,12 +250,15 @@ impl Clocks {
     }
 }
 
-/// Nodes from the value at hand down to the input.
-fn chain(why: &Rc<Read>) -> Vec<NodeId> {
-    let mut all = vec![why.node];
+/// A node of a chain of reads, and whether it binds the position.
+type Step = (NodeId, bool);
+
+/// From the value at hand down to the input.
+fn chain(why: &Rc<Read>) -> Vec<Step> {
+    let mut all = vec![(why.node, why.binds)];
     let mut at = why;
     while let Some(below) = &at.below {
-        all.push(below.node);
+        all.push((below.node, below.binds));
         at = below;
     }
     all

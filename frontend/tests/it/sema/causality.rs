@@ -20,7 +20,7 @@ fn weakened_guards_leak() {
         ("attamba_sparsek.weft", "s where j <= t and (near", "s where (near"),
         ("attamba_sparsek.weft", "count(j: last[j] where j <= t)", "count(j: last[j])"),
         ("attamba_sparsek.weft", "last[j] and j < t - LEAD", "last[j] and j < t + LEAD"),
-        ("gallery/nsa.weft", "c*LB + LB - 1 <= t", "c*LB + LB - 2 <= t"),
+        ("gallery/nsa.weft", "c * LB + LB - 1 <= t", "c * LB + LB - 2 <= t"),
         ("gallery/nsa.weft", "j <= t and (j // LB == t // LB or", "(j // LB == t // LB or"),
         ("gallery/mamba2.weft", "where j < i <= t", "where j < i"),
         ("gallery/gqa_window.weft", "0 <= t - j < WIN", "0 <= t + 1 - j < WIN"),
