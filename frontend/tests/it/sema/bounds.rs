@@ -30,7 +30,6 @@ fn proven() {
         "out y[b,t] = if 0 <= id[b,t] < D then x[b,t,id] else 0",
         "let seen[b,t] = count(j: id[b,j] == 0 where j < t)\n out y[b,t] = if seen < M then r[seen,0] else 0",
         "let start[t] = t // B * B\n out y[b,t,d] = sum(j: x[b,j,d] where start <= j <= t)",
-        "out y[b,t,d] = x[b, max2(t - 1, 0), d]",
     ];
     for e in good {
         let found = messages(&layer(e), &Settings::default());
