@@ -3,7 +3,8 @@
 //! Products are flattened into sums, but never a sum into a sum: merging the sum over heads of an output projection into
 //! attention would project once a pair. What does not mention the bound axes is hoisted, unless that gains nothing:
 //! a factor whose long sums the body computes anyway saves no pass, and hoisting it would hide that an exponent minus
-//! its maximum is not positive. Inside a sum over a long axis, sums over short axes are done first, over the factors
+//! its maximum is not positive. Nor is a factor with a long sum in it hoisted out of a short sum whose body has one too:
+//! the two are one stored product. Inside a sum over a long axis, sums over short axes are done first, over the factors
 //! that mention them.
 
 use super::Canon;
@@ -118,6 +119,11 @@ impl Canon {
             });
             in_f.extend(keep);
             out_f = hoist;
+        } else if in_f.iter().any(|&f| self.has_long_reduction(f)) {
+            // A normaliser and what it normalises are one pass over the pairs if they are stored as one product.
+            let (keep, hoist): (Vec<_>, Vec<_>) = out_f.into_iter().partition(|&f| self.has_long_reduction(f));
+            in_f.extend(keep);
+            out_f = hoist;
         }
         if let Some(split) = self.bucket(axes, &set, &in_g, &in_f)? {
             let mut factors = vec![self.number(k, dtype)?, split];
@@ -193,6 +199,10 @@ impl Canon {
             .into_iter()
             .map(|a| {
                 let domain = self.g.axis(a).domain;
+                // Ragged extents refer to their batch axis by name.
+                if self.g.domains().iter().any(|d| d.extent == Extent::Ragged(a)) {
+                    return (a, a);
+                }
                 let n = count.entry(domain).or_insert(0);
                 *n += 1;
                 (a, self.bound_axis(domain, depth, *n - 1))

@@ -6,7 +6,7 @@
 //! * a long sum, a recurrence or a decision, but for those that the kernel is about;
 //! * a contraction inside another reduction;
 //! * operands with reductions in them of a contraction, of a sum over two long axes' pairs and of a streamed sum; these
-//!   are stored as large as possible (with elementwise functions applied), but never with an axis more than
+//!   are stored as large as possible (with elementwise functions applied), but never with more elements than
 //!   their parts have, and never as an exponential, which would lose its scale;
 //! * dear functions of positions alone: tables.
 
@@ -46,15 +46,6 @@ impl Scheduler {
     }
 
     fn cut_one(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
-        if std::env::var_os("WEFT_DBG").is_some() {
-            eprintln!(
-                "{}cut {place:?} {} {} root {}",
-                "  ".repeat(self.path.len()),
-                id.0,
-                self.c.g.op(id).name(),
-                root.0
-            );
-        }
         if id != root && self.is_table(id) && !self.is_table(root) {
             return self.stored(id);
         }
@@ -84,7 +75,11 @@ impl Scheduler {
                 Ok(self.c.make(&op, &[body])?)
             }
             _ if op.is_reduction() => self.cut_reduction(id, place, root, memo),
-            Op::Ein { guards, .. } => self.cut_operands(&op, &args, *guards as usize, place, root, memo),
+            Op::Ein { guards, .. } => {
+                let args =
+                    if place == Place::Root { self.join_strangers(&args, *guards as usize, root)? } else { args };
+                self.cut_operands(&op, &args, *guards as usize, place, root, memo)
+            }
             _ => self.cut_operands(&op, &args, 0, place, root, memo),
         }
     }
@@ -104,6 +99,29 @@ impl Scheduler {
             new.push(self.cut_at(a, place, root, memo)?);
         }
         Ok(self.c.make(op, &new)?)
+    }
+
+    /// Factors of a product whose long sums another kernel must compute are stored as one product: a normaliser and what it
+    /// normalises stay one pass.
+    fn join_strangers(&mut self, args: &[NodeId], guards: usize, root: NodeId) -> Result<Vec<NodeId>, Error> {
+        let strange = |s: &Self, f: NodeId| {
+            let sums = s.streamed(f);
+            !sums.is_empty()
+                && !matches!(s.c.g.op(f), Op::Sub { .. })
+                && sums.iter().all(|&x| x != root && !s.joins(x, root))
+        };
+        let (strangers, rest): (Vec<NodeId>, Vec<NodeId>) = args[guards..].iter().partition(|&&f| strange(self, f));
+        if strangers.len() < 2 {
+            return Ok(args.to_vec());
+        }
+        let product = self.c.product_of(&strangers)?;
+        if self.c.long_axes(product).len() > 1 || !self.is_no_larger(product, &strangers) {
+            return Ok(args.to_vec());
+        }
+        let mut new = args[..guards].to_vec();
+        new.push(self.stored(product)?);
+        new.extend(rest);
+        Ok(new)
     }
 
     fn cut_reduction(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
@@ -154,9 +172,7 @@ impl Scheduler {
             let reads_state = matches!(self.c.g.op(f), Op::Rec(_) | Op::Prev(_));
             if reads_state || rows.len() > 1 || !(whole || self.c.has_long_reduction(f)) {
                 fs.push(self.cut_at(f, Place::Inside, root, memo)?);
-            } else if streamed {
-                fs.push(self.store_maximal(f, root, memo)?);
-            } else if rows.is_empty() {
+            } else if streamed || rows.is_empty() {
                 fs.push(self.store_maximal(f, root, memo)?);
             } else {
                 match groups.iter_mut().find(|(r, _)| *r == rows) {
@@ -166,8 +182,12 @@ impl Scheduler {
             }
         }
         for (_, members) in groups {
+            if let [one] = members[..] {
+                fs.push(self.store_maximal(one, root, memo)?);
+                continue;
+            }
             let product = self.c.product_of(&members)?;
-            if members.iter().any(|&f| self.c.is_heavy(f)) && self.adds_no_axis(product, &members) {
+            if members.iter().any(|&f| self.c.is_heavy(f)) && self.is_no_larger(product, &members) {
                 fs.push(self.stored(product)?);
             } else {
                 for f in members {
@@ -189,7 +209,7 @@ impl Scheduler {
         if matches!(op, Op::Sub { .. }) || op.is_reduction() || matches!(op, Op::Rec(_)) {
             return self.cut_at(id, Place::Inside, root, memo);
         }
-        if !scale && self.c.g.dtype(id).is_float() && !self.reaches_recurrence(id) && self.adds_no_axis(id, &args) {
+        if !scale && self.c.g.dtype(id).is_float() && !self.reaches_recurrence(id) && self.is_no_larger(id, &args) {
             return self.stored(id);
         }
         let mut new = Vec::with_capacity(args.len());
@@ -199,10 +219,16 @@ impl Scheduler {
         Ok(self.c.make(&op, &new)?)
     }
 
-    /// Has the term no axis that one of its parts with reductions lacks?
-    fn adds_no_axis(&self, id: NodeId, parts: &[NodeId]) -> bool {
-        let free = self.c.g.free(id);
-        parts.iter().any(|&p| self.c.is_heavy(p) && free.is_subset(self.c.g.free(p)))
+    /// Would the term take no more memory than the largest of its parts with reductions, as those are stored?
+    fn is_no_larger(&self, id: NodeId, parts: &[NodeId]) -> bool {
+        let elements = |id: NodeId| -> (usize, i64) {
+            let free = self.c.g.free(id);
+            let short = free.iter().map(|a| self.c.g.static_extent(a).unwrap_or(1)).fold(1, i64::saturating_mul);
+            (free.iter().filter(|&a| self.c.g.static_extent(a).is_none()).count(), short)
+        };
+        let stored = |p: NodeId| if let Op::Sub { .. } = self.c.g.op(p) { self.c.g.args(p)[0] } else { p };
+        let largest = parts.iter().filter(|&&p| self.c.is_heavy(p)).map(|&p| elements(stored(p))).max();
+        largest.is_some_and(|l| elements(id) <= l)
     }
 
     /// How many terms of the layer read a term.
@@ -257,7 +283,12 @@ impl Scheduler {
     /// May a streamed sum be computed by the kernel of `root`? Its rows must be the root's.
     fn joins(&self, sum: NodeId, root: NodeId) -> bool {
         let own = self.c.long_axes(sum);
-        self.c.g.free(sum).is_subset(self.c.g.free(root)) && own == self.c.long_axes(root)
+        let same_rows = self.c.g.free(sum).is_subset(self.c.g.free(root)) && own == self.c.long_axes(root);
+        // One kernel streams one domain: that of the first sum over a long axis.
+        let all = self.streamed(root);
+        let long = all.iter().find(|&&s| self.c.g.op(s).bound().iter().any(|&a| self.c.is_long(a)));
+        let primary = long.or(all.first()).and_then(|&s| self.stream_domain(s).ok());
+        same_rows && primary.is_none_or(|d| self.stream_domain(sum).is_ok_and(|own| own == d))
     }
 
     /// A function of positions alone that is dear: stored as a table, and computed in float64 there.

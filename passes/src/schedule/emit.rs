@@ -4,10 +4,10 @@
 //! term becomes the tile of its values over the tile axes on which its positions depend. Values are remembered by scope,
 //! so a term that a loop does not change, once computed before it, is not computed again inside ([`Emitter::hoist`]).
 
-use super::ranges::RowTile;
+use super::ranges::TileSpan;
 use super::{Error, Scheduler};
 use rustc_hash::FxHashMap;
-use weft_ir::graph::{self, AxisId, DomainId, Extent, Extremum, InputId, MapFn, NodeId, Op, Scalar};
+use weft_ir::graph::{self, AxisId, DomainId, Extremum, InputId, MapFn, NodeId, Op, Scalar};
 use weft_ir::kernel::{
     self, Access, Attrs, AxisSet, BinOp, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, Monoid, OpCode,
     ValueId, VarId,
@@ -29,8 +29,8 @@ pub(crate) struct Emitter<'s, 'p> {
     pub(crate) whole: FxHashMap<AxisId, kernel::AxisId>,
     /// Ranges of scalars, for leaving out guards that cannot fail.
     bounds: FxHashMap<VarId, (i64, Option<i64>)>,
-    /// The row tile.
-    pub(crate) rows: Option<RowTile>,
+    /// What the tiles of rows and of loops cover: sums inside a loop are bounded by them.
+    pub(crate) spans: Vec<TileSpan>,
     /// The float type of tile values.
     pub(crate) float: ElemType,
 }
@@ -46,7 +46,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
             memo: vec![FxHashMap::default()],
             whole: FxHashMap::default(),
             bounds: FxHashMap::default(),
-            rows: None,
+            spans: Vec::new(),
             float,
         }
     }
@@ -140,7 +140,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         }
         for a in self.s.c.g.args(id).to_vec() {
             // Bound axes get their tile axes when their sum is emitted; operands over them can be emitted before it.
-            for &x in self.s.c.g.op(id).bound().to_vec().iter() {
+            for &x in &self.s.c.g.op(id).bound().to_vec() {
                 if self.s.c.g.static_extent(x).is_some_and(|n| n <= self.s.options.tiles.depth * 2) {
                     self.whole_axis(x);
                 }
@@ -512,10 +512,13 @@ impl<'s, 'p> Emitter<'s, 'p> {
         factors: &[NodeId],
         hint: &str,
     ) -> Result<ValueId, Error> {
-        for &a in axes {
-            if self.s.c.g.static_extent(a).is_none() {
-                return self.s.unsupported(id, format!("a sum over `{}` inside tile code", self.axis_name(a)));
+        if let Some(&long) = axes.iter().find(|&&a| self.s.c.g.static_extent(a).is_none()) {
+            if axes.len() > 1 {
+                return self
+                    .s
+                    .unsupported(id, format!("a sum over `{}` and other axes inside tile code", self.axis_name(long)));
             }
+            return self.emit_inner_stream(id, long, guards, factors, hint);
         }
         // Innermost in memory first, as whole tile axes while they fit; the others are walked.
         let mut order = axes.to_vec();
@@ -538,6 +541,63 @@ impl<'s, 'p> Emitter<'s, 'p> {
             self.hoist(f, &walked)?;
         }
         self.walk(id, &walked, room, axes, guards, factors, None, hint)
+    }
+
+    /// A sum over a long axis inside the tile of another stream: a loop of its own for every tile of pairs.
+    fn emit_inner_stream(
+        &mut self,
+        id: NodeId,
+        axis: AxisId,
+        guards: &[NodeId],
+        factors: &[NodeId],
+        hint: &str,
+    ) -> Result<ValueId, Error> {
+        for &x in factors.iter().chain(guards) {
+            self.hoist(x, &[axis])?;
+        }
+        let mut around = AxisSet::EMPTY;
+        for a in self.s.c.g.free(id).iter().collect::<Vec<_>>() {
+            if let Some(e) = self.positions.get(&a) {
+                around = around.union(self.kb.kernel().expr_axes(e));
+            }
+        }
+        let elem = self.elem_of(id)?;
+        let zero =
+            self.kb.fill("zero", if elem.is_float() { Literal::Float(0.0) } else { Literal::Int(0) }, elem, around);
+        let extent = self.extent(axis);
+        let (bounding, opaque) = self.bounding(guards, axis);
+        let range = self.range(&bounding, axis, extent.clone());
+        let name = self.axis_name(axis);
+        let tile = self.kb.axis(&name, self.s.options.tiles.stream);
+        let body = self.kb.begin_loop(
+            &name,
+            Some(tile),
+            Domain::Dense { lo: range.lo, hi: range.hi },
+            range.full,
+            &[("acc", zero)],
+        );
+        self.note_bounds(body.index, 0, None);
+        self.note_bounds(body.pos, 0, None);
+        self.enter();
+        self.positions.insert(axis, Expr::Var(body.pos));
+        let mut guard = self.guard(&bounding)?;
+        guard.atoms.push(Expr::Var(body.pos).lt(extent));
+        for c in opaque {
+            let v = self.value(c)?;
+            guard.opaque.push(v);
+        }
+        let mut values = Vec::new();
+        for &f in factors {
+            values.push(self.value(f)?);
+        }
+        let p = self.multiply(&values, hint);
+        let missing = AxisSet::from(tile).union(around).minus(self.kb.type_of(p).map_or(AxisSet::EMPTY, |t| t.axes));
+        let p = if missing.is_empty() { p } else { self.kb.expand(hint, p, missing) };
+        let sum = self.kb.reduce(hint, p, Monoid::Sum, tile, guard);
+        let next = self.kb.map(hint, kernel::MapFn::Add, &[body.carried[0], sum]);
+        self.positions.remove(&axis);
+        self.leave();
+        Ok(self.kb.end_loop(&[next])[0])
     }
 
     /// How far inside the memory of some factor an axis is.
@@ -798,6 +858,13 @@ impl<'s, 'p> Emitter<'s, 'p> {
             let extent = self.s.extent_expr(self.s.c.g.axis(a).domain, &batch);
             self.stay_inside(&mut guard, &index[n], &extent);
         }
+        // Grid points that differ in what the buffer lacks hold the same value: the first of them stores it.
+        for n in 0..self.kb.kernel().grid.len() {
+            let var = self.kb.kernel().grid[n].var;
+            if !index.iter().any(|e| self.uses(e, var)) {
+                guard.atoms.push(Expr::Var(var).equals(0));
+            }
+        }
         let elem = self.s.elem(self.s.c.g.input(input).dtype)?;
         let ty = self.kb.type_of(value);
         let value = if ty.is_some_and(|t| t.elem != elem) { self.kb.cast("out", value, elem) } else { value };
@@ -809,8 +876,18 @@ impl<'s, 'p> Emitter<'s, 'p> {
         Ok(())
     }
 
-    /// Is an extent ragged along a batch axis that has a position?
-    pub(crate) fn is_ragged(&self, axis: AxisId) -> bool {
-        matches!(self.s.c.g.extent(axis), Extent::Ragged(_))
+    /// Does an expression depend on a scalar, through definitions?
+    fn uses(&self, e: &Expr, var: VarId) -> bool {
+        let mut found = false;
+        e.visit(&mut |x| {
+            if let Expr::Var(v) = x {
+                found |= *v == var
+                    || match self.kb.kernel().var(*v).map(|v| &v.def) {
+                        Some(kernel::VarDef::Let(e) | kernel::VarDef::Position(e)) => self.uses(e, var),
+                        _ => false,
+                    };
+            }
+        });
+        found
     }
 }

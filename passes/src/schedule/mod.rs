@@ -30,6 +30,7 @@ mod scales;
 mod select;
 mod store;
 mod stream;
+mod threshold;
 
 use crate::canon::{Canon, Settings};
 use rustc_hash::FxHashMap;
@@ -127,6 +128,8 @@ pub(crate) struct Scheduler {
     pub(crate) stored: FxHashMap<NodeId, NodeId>,
     /// Runtime extents, and whether they are ragged.
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
+    /// Axes that count the steps of strided loops, by streamed axis.
+    pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// How many terms of the canonical graph read a term.
     pub(crate) readers: FxHashMap<NodeId, usize>,
     /// Names of values under way, from the output inwards, for error paths.
@@ -154,6 +157,7 @@ pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Sc
         memory: FxHashMap::default(),
         stored: FxHashMap::default(),
         extents: FxHashMap::default(),
+        steps: FxHashMap::default(),
         readers,
         path: Vec::new(),
     };

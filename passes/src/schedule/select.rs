@@ -19,6 +19,9 @@ impl Scheduler {
     /// A kernel for a rank or a threshold.
     pub(crate) fn select_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
         let op = self.c.g.op(body).clone();
+        if let Op::Threshold { .. } = op {
+            return self.threshold_kernel(name, body, target);
+        }
         let (axis, index) = match op {
             Op::KthValue { axis, .. } => (axis, false),
             Op::KthIndex { axis, .. } => (axis, true),
@@ -122,15 +125,9 @@ impl Emitter<'_, '_> {
 
     /// A tile of rows streams the pool.
     fn emit_merged(&mut self, s: &Selection, target: &Target) -> Result<(), Error> {
-        let long: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.s.c.is_long(a)).collect();
-        for &a in target.axes.iter().filter(|&&a| Some(&a) != long.first()) {
-            self.grid_axis(a);
-        }
-        let mut axes = AxisSet::EMPTY;
-        if let Some(&row) = long.first() {
-            self.row_tile(row);
-            axes = self.positions.get(&row).map_or(AxisSet::EMPTY, |e| self.kb.kernel().expr_axes(e));
-        }
+        let row = self.place_selection(target);
+        let mut axes =
+            row.and_then(|r| self.positions.get(&r)).map_or(AxisSet::EMPTY, |e| self.kb.kernel().expr_axes(e));
         let list = self.kb.axis("rank", s.rank + 1);
         axes.insert(list);
         let (values, places) = self.empty_list(axes);

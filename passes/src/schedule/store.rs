@@ -124,9 +124,6 @@ impl Scheduler {
                 if self.path.len() > 200 {
                     return self.unsupported(id, "a chain of more than 200 stored values");
                 }
-                if std::env::var_os("WEFT_DBG").is_some() {
-                    eprintln!("{}store {}", "  ".repeat(self.path.len()), self.show(home, 12));
-                }
                 self.path.push(self.name_of(id));
                 let r = self.compute(home, None)?;
                 self.path.pop();
@@ -279,33 +276,4 @@ pub(crate) struct Target {
     pub(crate) is_output: bool,
     /// Set by the kernel if what it stores is a mantissa: the term that reads the scale.
     pub(crate) maximum: std::cell::Cell<Option<NodeId>>,
-}
-impl Scheduler {
-    /// A term as text, for debugging.
-    pub(crate) fn show(&self, id: NodeId, depth: u32) -> String {
-        let g = &self.c.g;
-        if depth == 0 {
-            return "..".into();
-        }
-        let args: Vec<String> = g.args(id).iter().map(|&a| self.show(a, depth - 1)).collect();
-        let n = |a: AxisId| g.axis(a).name.to_string();
-        match g.op(id) {
-            Op::Input(i) => g.input(*i).name.to_string(),
-            Op::Const(c) => c.to_string(),
-            Op::Index(a) => n(*a),
-            Op::Sub { axes } => format!(
-                "{}[{}]",
-                args[0],
-                axes.iter().zip(&args[1..]).map(|(a, p)| format!("{}:={p}", n(*a))).collect::<Vec<_>>().join(", ")
-            ),
-            Op::Map(f) => format!("{}({})", f.name(), args.join(", ")),
-            Op::Ein { axes, guards } => format!(
-                "sum{{{}}}[{}]({})",
-                axes.iter().map(|&a| n(a)).collect::<Vec<_>>().join(","),
-                args[..*guards as usize].join(", "),
-                args[*guards as usize..].join(" * ")
-            ),
-            o => format!("{}({})", o.name(), args.join(", ")),
-        }
-    }
 }

@@ -66,17 +66,19 @@ impl Scheduler {
     ) -> Result<(), Error> {
         let domain = self.stream_domain(found[0])?;
         let axis = self.c.g.add_axis("j", domain);
+        // A sum over a batch alone is an outer loop around a single step.
+        let batch = !self.c.is_long(axis);
         let mut outer: Vec<AxisId> = Vec::new();
         let mut reductions = Vec::new();
         for &s in found {
             if self.stream_domain(s)? != domain {
                 return self.unsupported(s, "sums over two kinds of long axes in one stored value");
             }
-            let r = self.reduction(s, axis, body, &mut outer)?;
+            let r = self.reduction(s, axis, batch, body, &mut outer)?;
             reductions.push(r);
         }
         let groups = self.group(&mut reductions, body)?;
-        let streams = self.streams(&reductions, axis)?;
+        let streams = self.streams(&reductions, axis, batch)?;
         for s in &streams {
             let kind = match s.axis {
                 None => "one position".to_owned(),
@@ -104,7 +106,7 @@ impl Scheduler {
     }
 
     /// The domain that a reduction streams.
-    fn stream_domain(&self, id: NodeId) -> Result<DomainId, Error> {
+    pub(crate) fn stream_domain(&self, id: NodeId) -> Result<DomainId, Error> {
         let bound = self.c.g.op(id).bound();
         let long: Vec<AxisId> = bound.iter().copied().filter(|&a| self.c.is_long(a)).collect();
         let runtime = bound.iter().copied().find(|&a| self.c.g.static_extent(a).is_none());
@@ -119,6 +121,7 @@ impl Scheduler {
         &mut self,
         id: NodeId,
         axis: AxisId,
+        batch: bool,
         body: NodeId,
         outer: &mut Vec<AxisId>,
     ) -> Result<Reduction, Error> {
@@ -132,7 +135,7 @@ impl Scheduler {
         let mut map = Vec::new();
         let mut shorts = Vec::new();
         for &a in op.bound() {
-            if self.c.g.axis(a).domain == domain && map.is_empty() {
+            if !batch && self.c.g.axis(a).domain == domain && map.is_empty() {
                 map.push((a, self.c.make(&Op::Index(axis), &[])?));
             } else if self.c.g.static_extent(a).is_some() {
                 shorts.push(a);
@@ -297,13 +300,13 @@ impl Scheduler {
     }
 
     /// Splits the guards of all reductions into streams; equal streams are walked once.
-    fn streams(&mut self, reductions: &[Reduction], axis: AxisId) -> Result<Vec<Stream>, Error> {
+    fn streams(&mut self, reductions: &[Reduction], axis: AxisId, batch: bool) -> Result<Vec<Stream>, Error> {
         let mut streams: Vec<Stream> = Vec::new();
         for (n, r) in reductions.iter().enumerate() {
             let cases = self.disjoint(&r.guards)?;
             let cases = self.split_inside(cases, &r.factors, axis)?;
             for case in cases {
-                self.add_case(&mut streams, n, r, &case, axis)?;
+                self.add_case(&mut streams, n, r, &case, axis, batch)?;
             }
         }
         Ok(streams)
@@ -316,8 +319,10 @@ impl Scheduler {
         r: &Reduction,
         case: &[NodeId],
         axis: AxisId,
+        batch: bool,
     ) -> Result<(), Error> {
-        let (loop_axis, position, mut guards) = self.kind(case, axis)?;
+        let (loop_axis, position, mut guards) =
+            if batch { (None, self.c.int(0)?, case.to_vec()) } else { self.kind(case, axis)? };
         let map = [(axis, position)];
         let mut substituted = Vec::new();
         for g in guards.drain(..) {
@@ -379,7 +384,7 @@ impl Scheduler {
             let rest = || case.iter().enumerate().filter(|&(n, _)| n != at).map(|(_, &g)| g).collect::<Vec<_>>();
             if let Some((stride, first)) = self.congruence(&form, axis) {
                 let mut guards = rest();
-                let steps = self.c.g.add_axis("c", self.c.g.axis(axis).domain);
+                let steps = self.steps_axis(axis);
                 let index = self.c.make(&Op::Index(steps), &[])?;
                 let position = weft_ir::linear::Lin::var(index).scaled(stride).and_then(|f| f.offset(first));
                 let Some(position) = position else { continue };
@@ -408,6 +413,16 @@ impl Scheduler {
         }
         let index = self.c.make(&Op::Index(axis), &[])?;
         Ok((Some(axis), index, case.to_vec()))
+    }
+
+    /// The axis that counts the steps of strided loops over `axis`: one, so that equal streams meet.
+    fn steps_axis(&mut self, axis: AxisId) -> AxisId {
+        if let Some(&a) = self.steps.get(&axis) {
+            return a;
+        }
+        let a = self.c.g.add_axis("c", self.c.g.axis(axis).domain);
+        self.steps.insert(axis, a);
+        a
     }
 
     /// `(axis + k) % stride == r` as stride and first position.
@@ -660,10 +675,19 @@ impl Emitter<'_, '_> {
         let name = self.axis_name(loop_axis);
         let tile = self.kb.axis(&name, step);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
-        let body = self.kb.begin_loop(&name, Some(tile), domain, range.full, &state.carried());
+        // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
+        let inner = s.terms.iter().any(|t| t.mantissas.iter().chain(&t.scale).any(|&x| !self.s.streamed(x).is_empty()));
+        let full = if inner { None } else { range.full };
+        let body = self.kb.begin_loop(&name, Some(tile), domain, full, &state.carried());
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
         self.enter();
+        let start = Expr::Var(body.index);
+        self.spans.push(super::ranges::TileSpan {
+            axis: loop_axis,
+            t0: start.clone(),
+            t1: (start + step).min(extent.clone()),
+        });
         self.positions.insert(loop_axis, Expr::Var(body.pos));
         let mut guard = self.guard(&bounding)?;
         guard.atoms.push(Expr::Var(body.pos).lt(extent));
@@ -673,6 +697,7 @@ impl Emitter<'_, '_> {
         }
         let inner = self.accumulate(reductions, groups, s, tile.into(), &guard, &state.replaced(&body.carried))?;
         self.positions.remove(&loop_axis);
+        self.spans.pop();
         self.leave();
         let results = self.kb.end_loop(&inner.values());
         Ok(inner.replaced(&results))
