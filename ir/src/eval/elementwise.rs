@@ -186,9 +186,9 @@ pub(super) fn cast(to: DType, node: NodeId, x: &Value) -> Value {
     }
     let data = match (&x.data, to.class()) {
         (Data::F(_), Class::Float) | (Data::I(_), Class::Int) | (Data::B(_), Class::Bool) => x.data.clone(),
-        (Data::F(x), Class::Int) => convert(x, node, |x: f64| {
-            if x.is_nan() { poison::int(node) } else { (x as i64).clamp(low, high) }
-        }),
+        (Data::F(x), Class::Int) => {
+            convert(x, node, |x: f64| if x.is_nan() { poison::int(node) } else { (x as i64).clamp(low, high) })
+        }
         (Data::F(x), Class::Bool) => convert(x, node, |x: f64| u8::from(x != 0.0)),
         (Data::I(x), Class::Float) => convert(x, node, |x: i64| x as f64),
         (Data::I(x), Class::Bool) => convert(x, node, |x: i64| u8::from(x != 0)),

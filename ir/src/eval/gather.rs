@@ -28,7 +28,13 @@ pub(super) struct Ragged<'a> {
 
 /// `body[axes := positions]` over `region`. Positions outside their axis, or outside the box of the body where it is
 /// smaller (they are then known to be outside the axis), give poison.
-pub(super) fn gather(node: NodeId, region: &Region, body: &Value, indices: &[Index<'_>], ragged: &[Ragged<'_>]) -> Value {
+pub(super) fn gather(
+    node: NodeId,
+    region: &Region,
+    body: &Value,
+    indices: &[Index<'_>],
+    ragged: &[Ragged<'_>],
+) -> Value {
     if let Some(renamed) = rename(region, body, indices).filter(|_| ragged.is_empty()) {
         return renamed;
     }

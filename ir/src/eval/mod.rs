@@ -27,6 +27,7 @@ mod matmul;
 mod poison;
 mod recur;
 mod reduce;
+mod reduction;
 mod region;
 mod run;
 mod sizes;
@@ -207,7 +208,8 @@ impl<'g> Evaluator<'g> {
             .collect::<Result<_, _>>()?;
         for id in graph.ids() {
             let (op, operands) = (graph.op(id), graph.operands(id));
-            if let (Op::KthValue { axis, .. } | Op::KthIndex { axis, .. } | Op::Threshold { axis, .. }, [_, extra]) = (op, operands)
+            if let (Op::KthValue { axis, .. } | Op::KthIndex { axis, .. } | Op::Threshold { axis, .. }, [_, extra]) =
+                (op, operands)
                 && graph.free(*extra).contains(*axis)
             {
                 let what = format!("has a rank or sum that varies along `{}`", graph.axis(*axis).name);
@@ -244,6 +246,10 @@ impl<'g> Evaluator<'g> {
         self.sizes.of(axis)
     }
 
+    pub(crate) fn memory(&self) -> usize {
+        self.options.memory
+    }
+
     /// Multiply-adds executed so far in sums of products, blocks that were computed twice included.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
@@ -255,8 +261,7 @@ impl<'g> Evaluator<'g> {
     /// # Errors
     /// If memory does not suffice, or an undefined value reaches an output.
     pub fn outputs(&self) -> Result<IndexMap<Box<str>, Tensor>, Error> {
-        let roots: Vec<(&Output, Region)> =
-            self.graph.outputs.iter().map(|o| (o, self.region(o.node, &[]))).collect();
+        let roots: Vec<(&Output, Region)> = self.graph.outputs.iter().map(|o| (o, self.region(o.node, &[]))).collect();
         let values = self.values_over(&roots.iter().map(|(o, r)| (o.node, r.clone())).collect::<Vec<_>>())?;
         roots
             .iter()
@@ -341,7 +346,10 @@ impl<'g> Evaluator<'g> {
             return Err(Error::Request(format!("node {} is not in the graph", node.0)));
         }
         if !self.open[node.index()].is_empty() {
-            return Err(Error::Request(format!("{} has no value outside of its recurrence", describe(self.graph, node))));
+            return Err(Error::Request(format!(
+                "{} has no value outside of its recurrence",
+                describe(self.graph, node)
+            )));
         }
         Ok(())
     }
@@ -365,6 +373,16 @@ impl<'g> Evaluator<'g> {
     }
 
     fn give(&self, name: &str, value: &Value, axes: &[AxisId], rows: &[Positions]) -> Result<Tensor, Error> {
+        let need = rows.iter().map(|p| p.len() as f64).product::<f64>() * 8.0;
+        if need > self.options.memory as f64 {
+            let limit = self.options.memory as u64;
+            return Err(Error::Memory { node: format!("output `{name}`"), need: need as u64, limit });
+        }
+        // A term may depend on the batch axis through a ragged extent, though its output has no such axis.
+        if let Some((other, p)) = value.region.iter().find(|(a, p)| !axes.contains(a) && p.len() != 1) {
+            let other = &self.graph.axis(other).name;
+            return Err(Error::Request(format!("`{name}` has {} values, one for each position of `{other}`", p.len())));
+        }
         border::give(&self.sizes, value, axes, rows).map_err(|(position, node)| Error::Undefined {
             output: name.into(),
             position,

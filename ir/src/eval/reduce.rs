@@ -13,7 +13,14 @@ pub(super) fn int_range(dtype: DType) -> (i64, i64) {
 }
 
 /// Folds `x`, dense over `shape`, along the axes where `out_strides` is 0.
-fn fold<T: Copy>(x: &[T], shape: &[usize], out_strides: &[usize], size: usize, start: T, f: impl Fn(T, T) -> T) -> Vec<T> {
+fn fold<T: Copy>(
+    x: &[T],
+    shape: &[usize],
+    out_strides: &[usize],
+    size: usize,
+    start: T,
+    f: impl Fn(T, T) -> T,
+) -> Vec<T> {
     let mut out = vec![start; size];
     let nest = Nest::new(shape, [&dense(shape), out_strides]);
     let n = nest.inner;

@@ -152,7 +152,8 @@ impl<'r> Run<'r> {
             let op = self.graph.op(node);
             readers_of.insert(node, wanted.readers.iter().map(|r| r.0).collect());
             // Before the first step only imposed values are stored.
-            if matches!(op, Op::Input(_) | Op::Const(_) | Op::Index(_) | Op::Prev(_)) || self.stored.contains_key(&node) {
+            if matches!(op, Op::Input(_) | Op::Const(_) | Op::Index(_) | Op::Prev(_)) || self.stored.contains_key(&node)
+            {
                 continue;
             }
             let small = bytes(self.graph.dtype(node), &wanted.region) <= self.evaluator.options.store as f64;
@@ -223,7 +224,11 @@ impl<'r> Run<'r> {
     /// The axis along which a box is cut into blocks first: the longest, time before others.
     fn rows(&self, region: &Region) -> Option<AxisId> {
         let time = |a: AxisId| self.graph.domain_of(a).role == Role::Time;
-        region.iter().filter(|(_, p)| p.len() > 1).max_by_key(|(a, p)| (p.len(), time(*a), std::cmp::Reverse(*a))).map(|(a, _)| a)
+        region
+            .iter()
+            .filter(|(_, p)| p.len() > 1)
+            .max_by_key(|(a, p)| (p.len(), time(*a), std::cmp::Reverse(*a)))
+            .map(|(a, _)| a)
     }
 
     /// Which axis of an operand runs with axis `rows` of the node.
@@ -232,9 +237,10 @@ impl<'r> Run<'r> {
         if let Op::Sub { axes } = self.graph.op(node) {
             let args = self.graph.args(node);
             if operand == args[0] && !args[1..].contains(&operand) {
-                let renamed = axes.iter().zip(&args[1..]).find(|(a, p)| {
-                    free.contains(**a) && *self.graph.op(**p) == Op::Index(rows)
-                });
+                let renamed = axes
+                    .iter()
+                    .zip(&args[1..])
+                    .find(|(a, p)| free.contains(**a) && *self.graph.op(**p) == Op::Index(rows));
                 return match renamed {
                     Some((&a, _)) => Some(a),
                     None => Some(rows).filter(|r| free.contains(*r) && !axes.contains(r)),
@@ -289,7 +295,8 @@ impl<'r> Run<'r> {
                 _ => break,
             }
         }
-        let part = if need > budget && recs.is_empty() { self.cut_bound(node, &block(&chunk), &mut need) } else { None };
+        let part =
+            if need > budget && recs.is_empty() { self.cut_bound(node, &block(&chunk), &mut need) } else { None };
         if need > self.evaluator.options.memory as f64 {
             let limit = self.evaluator.options.memory as u64;
             return Err(Error::Memory { node: self.describe(node), need: need as u64, limit });

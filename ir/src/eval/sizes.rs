@@ -70,7 +70,11 @@ impl Sizes {
                 return Err(Error::Input { name: input.name.clone(), what });
             }
             for (&axis, &n) in input.axes.iter().zip(&tensor.shape) {
-                meet(domains[axis.index()].index(), n, &format!("dimension `{}` of `{}`", graph.axis(axis).name, input.name))?;
+                meet(
+                    domains[axis.index()].index(),
+                    n,
+                    &format!("dimension `{}` of `{}`", graph.axis(axis).name, input.name),
+                )?;
             }
         }
         // The lengths say how many batch elements there are, and bound the padded extent from below.
@@ -81,9 +85,11 @@ impl Sizes {
             meet(domains[batch.index()].index(), lengths.len(), &format!("the list of lengths of `{}`", domain.name))?;
             ragged[d] = Some((batch, lengths.clone()));
         }
-        if let Some(unknown) = bindings.lengths.keys().find(|k| {
-            !graph.domains().iter().any(|d| d.name == **k && matches!(d.extent, Extent::Ragged(_)))
-        }) {
+        if let Some(unknown) = bindings
+            .lengths
+            .keys()
+            .find(|k| !graph.domains().iter().any(|d| d.name == **k && matches!(d.extent, Extent::Ragged(_))))
+        {
             return Err(Error::Extent { domain: unknown.clone(), what: "is not ragged, but has lengths".into() });
         }
         let mut extents = vec![0; graph.domains().len()];
@@ -117,7 +123,8 @@ fn derive(
             let apply = |n: usize| {
                 let n = i64::try_from(n).ok().and_then(|n| n.checked_mul(mul)).and_then(|n| n.checked_add(add));
                 let n = n.filter(|_| div >= 1).map(|n| floor_div(n, div));
-                n.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| error(format!("is not a size: ({mul} * n + {add}) // {div}")))
+                n.and_then(|n| usize::try_from(n).ok())
+                    .ok_or_else(|| error(format!("is not a size: ({mul} * n + {add}) // {div}")))
             };
             let value = apply(n)?;
             if let Some(other) = found[d].filter(|&o| o != value) {
@@ -129,7 +136,9 @@ fn derive(
             };
             Ok((value, lengths))
         }
-        Extent::Const(_) | Extent::Runtime => Ok((found[d].ok_or_else(|| error("is unknown: no input has it".into()))?, None)),
+        Extent::Const(_) | Extent::Runtime => {
+            Ok((found[d].ok_or_else(|| error("is unknown: no input has it".into()))?, None))
+        }
         Extent::Ragged(_) => {
             let longest = ragged[d].as_ref().and_then(|(_, l)| l.iter().max().copied());
             let n = found[d].or(longest).ok_or_else(|| error("is unknown: no input has it".into()))?;

@@ -1,3 +1,4 @@
-//! Integration tests of weft-ir: one binary, a module for each part.
+//! Integration tests of the intermediate representations: one binary, one module per part.
 
+#[cfg(test)]
 mod graph;

@@ -38,9 +38,8 @@ fn causal_attention() {
     let vj = g.sub(v, &[(t, ij)]).unwrap();
     let s = g.ein(&[d], &[], &[q, kj]).unwrap();
     let guard = g.map(MapFn::Le, &[ij, it]).unwrap();
-    let m = g
-        .add(Op::Reduce { extremum: Extremum::Max, axes: [j].into_iter().collect(), guards: 1 }, &[guard, s])
-        .unwrap();
+    let m =
+        g.add(Op::Reduce { extremum: Extremum::Max, axes: [j].into_iter().collect(), guards: 1 }, &[guard, s]).unwrap();
     let sm = g.map(MapFn::Sub, &[s, m]).unwrap();
     let w = g.map(MapFn::Exp, &[sm]).unwrap();
     let den = g.ein(&[j], &[guard], &[w]).unwrap();
