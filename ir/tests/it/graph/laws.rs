@@ -81,7 +81,7 @@ fn layers_mean_what_their_elements_mean() {
         let g = load(name, &[]);
         let t = g.axes().iter().find(|a| g.domain(a.domain).role == Role::Time).unwrap().domain;
         let b = g.axes().iter().find(|a| g.domain(a.domain).extent == Extent::Runtime).unwrap().domain;
-        let given: HashMap<String, Tensor> = tensors(&g, &lengths, 7).into_iter().collect();
+        let given: BTreeMap<String, Tensor> = tensors(&g, &lengths, 7).into_iter().collect();
         let naive = Naive::new(&g, given, HashMap::from([(b, 2), (t, 6)]), HashMap::from([(t, lengths.to_vec())]));
         let outputs = Evaluator::new(&g, &inputs(&g, &lengths, 7)).unwrap().outputs().unwrap();
         for o in &g.outputs {

@@ -21,7 +21,7 @@ type Env = BTreeMap<AxisId, usize>;
 
 pub(super) struct Naive<'g> {
     pub(super) graph: &'g Graph,
-    pub(super) tensors: HashMap<String, Tensor>,
+    pub(super) tensors: BTreeMap<String, Tensor>,
     /// Extents of domains that are given when a layer runs, and lengths of ragged ones.
     pub(super) sizes: HashMap<DomainId, usize>,
     pub(super) lengths: HashMap<DomainId, Vec<usize>>,
@@ -31,7 +31,7 @@ pub(super) struct Naive<'g> {
 impl<'g> Naive<'g> {
     pub(super) fn new(
         graph: &'g Graph,
-        tensors: HashMap<String, Tensor>,
+        tensors: BTreeMap<String, Tensor>,
         sizes: HashMap<DomainId, usize>,
         lengths: HashMap<DomainId, Vec<usize>>,
     ) -> Self {

@@ -347,13 +347,13 @@ impl<'a> Build<'a> {
     }
 }
 
-fn inputs(graph: &Graph, lengths: &[usize], seed: u16) -> HashMap<String, Tensor> {
+fn inputs(graph: &Graph, lengths: &[usize], seed: u16) -> BTreeMap<String, Tensor> {
     let mut state = u64::from(seed) + 1;
     let mut next = move |n: i64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as i64 % n
     };
-    let mut out = HashMap::new();
+    let mut out = BTreeMap::new();
     for input in graph.inputs() {
         let extent = |a: &AxisId| match &*graph.axis(*a).name {
             "b" => BATCH,
