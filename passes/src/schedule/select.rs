@@ -9,7 +9,8 @@ use super::store::Target;
 use super::{Error, Scheduler};
 use weft_ir::graph::{AxisId, MapFn, NodeId, Op, Scalar};
 use weft_ir::kernel::{
-    Attrs, AxisSet, Domain, ElemType, Expr, KernelBuilder, Literal, MapFn as KernelFn, OpCode, ValueId,
+    self, Attrs, AxisSet, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, MapFn as KernelFn, Monoid, OpCode,
+    ValueId,
 };
 
 /// The largest rank that a carried list is made for.
