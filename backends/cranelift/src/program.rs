@@ -202,7 +202,8 @@ impl Executable {
                 Argument::Lengths(e) => tables.get(*e).copied().flatten(),
             };
             let args = launch.args.iter().map(place).collect::<Option<Vec<_>>>();
-            let args = args.ok_or_else(|| RunError::Unknown { what: "argument of", name: launch.kernel.name.clone() })?;
+            let args =
+                args.ok_or_else(|| RunError::Unknown { what: "argument of", name: launch.kernel.name.clone() })?;
             let value = |f: &weft_ir::program::Formula| f.eval(&extents).ok_or_else(|| overflow(&launch.kernel.name));
             let dims = launch.dims.iter().map(value).collect::<Result<_, _>>()?;
             let tasks = u64::try_from(value(&launch.tasks)?).unwrap_or(0);

@@ -1,6 +1,8 @@
 //! Statements: scalars, loops, branches, and the values that go around them.
 
-use weft_ir::kernel::{Atom, AxisId, Carried, Domain, Expr, Guard, If, Inst, Loop, OpCode, Stmt, ValueId, VarDef, VarId, While};
+use weft_ir::kernel::{
+    Atom, AxisId, Carried, Domain, Expr, Guard, If, Inst, Loop, OpCode, Stmt, ValueId, VarDef, VarId, While,
+};
 use weft_ir::loops::{Binary, Compare, Elem, Ty, Unroll, Value};
 
 use super::emit::{Emitter, Storage};
@@ -12,7 +14,9 @@ impl Emitter<'_> {
     pub(super) fn body(&mut self, stmts: &[Stmt]) -> Emit<()> {
         for stmt in stmts {
             match stmt {
-                Stmt::Let(var) => self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?,
+                Stmt::Let(var) => {
+                    self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?
+                }
                 Stmt::Inst(inst) => self.inst(inst).map_err(|m| self.place_fault(inst, &m))?,
                 Stmt::Loop(l) => self.for_loop(l)?,
                 Stmt::While(w) => self.bounded_while(w)?,
@@ -253,8 +257,8 @@ impl Emitter<'_> {
                 storage
             }
         };
-        let extent = self.extent(axis);
-        self.for_extent(extent, 1, |e, i| {
+        // Padding of the array too, which vectors read.
+        self.for_extent(storage.len, 1, |e, i| {
             let p = Point::default().with(axis, i);
             let at = e.kb.add(index, i);
             let exists = hi.map(|hi| e.kb.compare(Compare::Lt, at, hi));

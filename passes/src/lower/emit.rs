@@ -2,13 +2,15 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::kernel::{
-    Access, AxisId, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type, ValueId, VarId,
+    Access, AxisId, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type, ValueId,
+    VarId,
 };
 use weft_ir::loops::{self, Const, Elem, KernelBuilder, Ty, Unroll, Value};
 use weft_ir::program::{Argument, Formula};
 
 use super::error::Emit;
 use super::layout::Layout;
+use super::memory::QUANTUM;
 use super::point::Point;
 use super::target::Target;
 
@@ -17,14 +19,10 @@ use super::target::Target;
 pub(super) struct Storage {
     /// First element.
     pub(super) ptr: Value,
-    /// Stride of each axis, in elements.
+    /// Stride of each axis, in elements; the innermost first.
     pub(super) strides: Vec<(AxisId, i64)>,
-}
-
-impl Storage {
-    pub(super) fn stride(&self, axis: AxisId) -> Option<i64> {
-        self.strides.iter().find(|(a, _)| *a == axis).map(|(_, s)| *s)
-    }
+    /// Number of elements, padding included.
+    pub(super) len: i64,
 }
 
 /// A buffer parameter of the kernel.
@@ -178,11 +176,8 @@ impl<'a> Emitter<'a> {
         self.lend(|e, kb| {
             // Both closures need the emitter, one after the other.
             let cell = std::cell::RefCell::new(e);
-            let (a, b) = kb.if_else(
-                cond,
-                |kb| cell.borrow_mut().fill(kb, then),
-                |kb| cell.borrow_mut().fill(kb, otherwise),
-            );
+            let (a, b) =
+                kb.if_else(cond, |kb| cell.borrow_mut().fill(kb, then), |kb| cell.borrow_mut().fill(kb, otherwise));
             a.and(b)
         })
     }
@@ -292,7 +287,37 @@ impl<'a> Emitter<'a> {
         }
         let name = name.replace('\'', "_");
         let ptr = self.kb.scratch(name, elem, len);
-        Ok(Storage { ptr, strides })
+        Ok(Storage { ptr, strides, len: size })
+    }
+
+    /// Clears tile memory if code with lanes along `lanes` (or without lanes) leaves padding in it that code with lanes along the
+    /// innermost axis reads: garbage there does no harm, but undefined memory is not read.
+    pub(super) fn clear_padding(&mut self, storage: &Storage, lanes: Option<AxisId>) -> Emit<()> {
+        let inner = storage.strides.first().map(|(a, _)| *a);
+        match inner {
+            Some(inner) if lanes != Some(inner) && self.extent(inner) % QUANTUM != 0 => self.clear(storage),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fills tile memory with zeros.
+    pub(super) fn clear(&mut self, storage: &Storage) -> Emit<()> {
+        let elem = self.kb.ty(storage.ptr).elem();
+        let ptr = storage.ptr;
+        if storage.len % QUANTUM != 0 {
+            let zero = self.kb.zero(Ty::scalar(elem));
+            return self.for_extent(storage.len, 1, |e, at| {
+                let place = e.kb.at(ptr, at);
+                e.kb.store(place, zero);
+                Ok(())
+            });
+        }
+        let zero = self.kb.zero(Ty::vector(elem, loops::LANE_QUANTUM));
+        self.for_extent(storage.len, QUANTUM, |e, at| {
+            let place = e.kb.at(ptr, at);
+            e.kb.store(place, zero);
+            Ok(())
+        })
     }
 
     /// The memory of a stored value, made when it is first asked for.

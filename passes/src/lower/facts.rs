@@ -5,7 +5,9 @@
 //! be updated in place.
 
 use rustc_hash::FxHashMap;
-use weft_ir::kernel::{Access, Expr, Guard, If, Inst, Kernel, Loop, OpCode, Place, Stmt, ValueId, VarDef, VarId, While};
+use weft_ir::kernel::{
+    Access, Expr, Guard, If, Inst, Kernel, Loop, OpCode, Place, Stmt, ValueId, VarDef, VarId, While,
+};
 
 /// A body of statements: the kernel's, a loop's, a branch's.
 #[derive(Clone, Copy, Debug)]
@@ -273,19 +275,6 @@ impl<'a> Facts<'a> {
         match self.defs.get(v.index()) {
             Some(Some((Def::Inst(inst, i), _, _))) => Some((inst, *i)),
             _ => None,
-        }
-    }
-
-    /// Is `inner` the region `outer`, or inside it?
-    pub(super) fn inside(&self, mut inner: usize, outer: usize) -> bool {
-        loop {
-            if inner == outer {
-                return true;
-            }
-            if inner == 0 {
-                return false;
-            }
-            inner = self.regions[inner].parent;
         }
     }
 

@@ -30,6 +30,7 @@ impl Emitter<'_> {
         let storage = self.slot(result)?;
         let has_rows = self.layout.lanes.is_some_and(|l| row.contains(l));
         if let (Some(inner), Some(_), false) = (inner, across(monoid), has_rows) {
+            self.clear_padding(&storage, None)?;
             return self.nest(row, None, &[x], &Point::default(), &mut |e, p| {
                 let total = e.fold_lanes(inst, monoid, x, inner, over, p)?;
                 e.store_tile(&storage, p, total)

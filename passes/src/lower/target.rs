@@ -24,7 +24,15 @@ impl Default for Target {
     /// 128-bit vectors in 16 registers, which is what the embedded backend generates on x86-64. Eight accumulators were
     /// measured to be best there; with twelve it spills.
     fn default() -> Self {
-        Self { vector_bytes: 16, registers: 16, accumulators: 8, l1_bytes: 32 << 10, l1_ways: 8, l2_bytes: 512 << 10, threads: 1 }
+        Self {
+            vector_bytes: 16,
+            registers: 16,
+            accumulators: 8,
+            l1_bytes: 32 << 10,
+            l1_ways: 8,
+            l2_bytes: 512 << 10,
+            threads: 1,
+        }
     }
 }
 

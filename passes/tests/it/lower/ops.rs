@@ -37,6 +37,9 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
+/// Number of values that are loaded at the start of every kernel.
+const LOADED: usize = 10;
+
 /// Writes statements and keeps track of values by type.
 struct Gen {
     r: Random,
@@ -88,6 +91,12 @@ impl Gen {
     }
     fn any(&mut self, elem: &str) -> (String, Vec<char>) {
         let of: Vec<_> = self.values.iter().filter(|v| v.1 == elem).cloned().collect();
+        let v = of[self.pick(of.len())].clone();
+        (v.0, v.2)
+    }
+    /// A value that was loaded: computed ones may differ in their last bit from the interpreter's, which decides comparisons.
+    fn loaded(&mut self, elem: &str) -> (String, Vec<char>) {
+        let of: Vec<_> = self.values[..LOADED].iter().filter(|v| v.1 == elem).cloned().collect();
         let v = of[self.pick(of.len())].clone();
         (v.0, v.2)
     }
@@ -236,8 +245,8 @@ fn elementwise(g: &mut Gen) {
             g.add("FLOAT", &union(&x, &y), &format!("{f} {a}, {b}"));
         }
         1 => {
-            let (a, x) = g.any("FLOAT");
             let f = g.one(&["neg", "abs", "floor", "sin", "cos", "tanh", "inv0"]);
+            let (a, x) = if f == "floor" { g.loaded("FLOAT") } else { g.any("FLOAT") };
             g.add("FLOAT", &x, &format!("{f} {a}"));
         }
         2 => {
@@ -269,8 +278,8 @@ fn elementwise(g: &mut Gen) {
         }
         5 => {
             let elem = if g.chance(0.5) { "FLOAT" } else { "i32" };
-            let (a, x) = g.any(elem);
-            let (b, y) = g.any(elem);
+            let (a, x) = g.loaded(elem);
+            let (b, y) = g.loaded(elem);
             let f = g.one(&["lt", "le", "gt", "ge", "eq", "ne"]);
             g.add("bool", &union(&x, &y), &format!("{f} {a}, {b}"));
         }
@@ -329,7 +338,8 @@ fn elementwise(g: &mut Gen) {
             g.add("FLOAT", &axes, text);
         }
         12 => {
-            let e = g.one(&["c + 2 * k", "(t0 + i) // 3", "max(c, k) - 1", "(t0 + i + c) % 7", "min(t0 + i, 5)", "C - k"]);
+            let e =
+                g.one(&["c + 2 * k", "(t0 + i) // 3", "max(c, k) - 1", "(t0 + i + c) % 7", "min(t0 + i, 5)", "C - k"]);
             let mut axes = Vec::new();
             for a in ['i', 'c', 'k'] {
                 if e.contains(&format!(" {a}")) || e.starts_with(a) || e.contains(&format!("({a}")) {
@@ -363,7 +373,8 @@ fn group_reduce(g: &mut Gen) {
         let elem = ["FLOAT", "i32", "bool"][kind];
         let elem = if axis == 'k' && elem == "bool" { "FLOAT" } else { elem };
         let (x, axes) = g.with_axis(elem, axis);
-        let over: Vec<char> = if axes.contains(&'c') && axes.contains(&'k') && g.chance(0.5) { vec!['c', 'k'] } else { vec![axis] };
+        let over: Vec<char> =
+            if axes.contains(&'c') && axes.contains(&'k') && g.chance(0.5) { vec!['c', 'k'] } else { vec![axis] };
         let guard = g.guard(&axes);
         let row = without(&axes, &over);
         if elem == "bool" {
@@ -419,7 +430,11 @@ fn group_scan(g: &mut Gen) {
             let (a, y) = g.with_axis("FLOAT", axis);
             let gate = g.fresh();
             g.line(&format!("{gate} = tanh {a}"));
-            g.add("FLOAT", &union(&union(&axes, &y), &extra), &format!("scan {gate}, {x}{start} by affine over {axis}{flags}"));
+            g.add(
+                "FLOAT",
+                &union(&union(&axes, &y), &extra),
+                &format!("scan {gate}, {x}{start} by affine over {axis}{flags}"),
+            );
         } else {
             let m = if start.is_empty() && flags.contains("excl") { "sum" } else { g.one(&["sum", "max", "min"]) };
             g.add("FLOAT", &union(&axes, &extra), &format!("scan {x}{start} by {m} over {axis}{flags}"));
@@ -440,7 +455,8 @@ fn group_dot(g: &mut Gen) {
         let (a, x) = g.with_axis("FLOAT", axis);
         let (b, y) = g.any("FLOAT");
         let all = union(&x, &y);
-        let over: Vec<char> = if all.contains(&'c') && all.contains(&'k') && g.chance(0.4) { vec!['c', 'k'] } else { vec![axis] };
+        let over: Vec<char> =
+            if all.contains(&'c') && all.contains(&'k') && g.chance(0.4) { vec!['c', 'k'] } else { vec![axis] };
         let rest = without(&all, &over);
         let guard = if g.chance(0.4) { g.guard(&all) } else { String::new() };
         let mut acc = String::new();
@@ -498,7 +514,9 @@ fn group_online(g: &mut Gen) {
 
 fn group_tables(g: &mut Gen) {
     let start = g.values.len();
-    g.scratch = "    scratch U: FLOAT[C, K] init 0.25\n    scratch N: i32[C] init 0\n    scratch W: FLOAT[K, I] init 0.5\n".into();
+    g.scratch =
+        "    scratch U: FLOAT[C, K] init 0.25\n    scratch N: i32[C] init 0\n    scratch W: FLOAT[K, I] init 0.5\n"
+            .into();
     let guard = "where [t0 + i < T[b]]";
     let kind = g.one(&["", " by max", " by min"]);
     g.line(&format!("table_add U[%n, k] += %k{kind} {guard}"));
