@@ -117,10 +117,6 @@ impl Emitter<'_> {
         })
     }
 
-    fn home(&self, v: ValueId) -> ValueId {
-        self.layout.home.get(v.index()).copied().unwrap_or(v)
-    }
-
     fn start_carried(&mut self, carried: &[Carried]) -> Emit<()> {
         for c in carried {
             if self.is_expression(c.init) || self.home(c.init) != self.home(c.param) {

@@ -71,6 +71,8 @@ pub(super) struct Emitter<'a> {
     slots: FxHashMap<ValueId, Storage>,
     /// Values that are in memory now, in the copy of the code that is being made.
     pub(super) stored: FxHashSet<ValueId>,
+    /// Results of reductions that were computed together with what they reduce.
+    pub(super) reduced: FxHashSet<ValueId>,
     /// Index and position variables and axes of loops in whose `full` range the code being made runs.
     pub(super) full: Vec<(VarId, VarId, Option<AxisId>)>,
     memo: Vec<FxHashMap<Key, Value>>,
@@ -116,6 +118,7 @@ impl<'a> Emitter<'a> {
             entries: FxHashMap::default(),
             slots: FxHashMap::default(),
             stored: FxHashSet::default(),
+            reduced: FxHashSet::default(),
             full: Vec::new(),
             memo: vec![FxHashMap::default()],
         })
@@ -293,7 +296,8 @@ impl<'a> Emitter<'a> {
     /// Clears tile memory if code with lanes along `lanes` (or without lanes) leaves padding in it that code with lanes along the
     /// innermost axis reads: garbage there does no harm, but undefined memory is not read.
     pub(super) fn clear_padding(&mut self, storage: &Storage, lanes: Option<AxisId>) -> Emit<()> {
-        let inner = storage.strides.first().map(|(a, _)| *a);
+        // Without an axis longer than 1 nothing is padded.
+        let inner = storage.strides.first().map(|(a, _)| *a).filter(|a| self.extent(*a) > 1);
         match inner {
             Some(inner) if lanes != Some(inner) && self.extent(inner) % QUANTUM != 0 => self.clear(storage),
             _ => Ok(()),
@@ -320,9 +324,14 @@ impl<'a> Emitter<'a> {
         })
     }
 
+    /// The value whose memory a value shares.
+    pub(super) fn home(&self, v: ValueId) -> ValueId {
+        self.layout.home.get(v.index()).copied().unwrap_or(v)
+    }
+
     /// The memory of a stored value, made when it is first asked for.
     pub(super) fn slot(&mut self, v: ValueId) -> Emit<Storage> {
-        let home = self.layout.home.get(v.index()).copied().unwrap_or(v);
+        let home = self.home(v);
         if let Some(storage) = self.slots.get(&home) {
             return Ok(storage.clone());
         }
