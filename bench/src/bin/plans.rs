@@ -104,7 +104,11 @@ fn run_attention(pool: &Pool, queries: i64, keys: i64, length: i64, peak: f64) -
     let program = lower(&attention_plan(queries, keys)?, &Target::default())?;
     let lowered = start.elapsed();
     let executable = Executable::new(program)?;
-    println!("lowered in {:.1} ms, compiled in {:.1} ms", lowered.as_secs_f64() * 1e3, (start.elapsed() - lowered).as_secs_f64() * 1e3);
+    println!(
+        "lowered in {:.1} ms, compiled in {:.1} ms",
+        lowered.as_secs_f64() * 1e3,
+        (start.elapsed() - lowered).as_secs_f64() * 1e3
+    );
     let mut run = executable.prepare(&[Length::Uniform(1), Length::Ragged(vec![length])])?;
     let length = usize::try_from(length)?;
     let size = heads * length * head;

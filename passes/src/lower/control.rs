@@ -117,10 +117,6 @@ impl Emitter<'_> {
         })
     }
 
-    fn home(&self, v: ValueId) -> ValueId {
-        self.layout.home.get(v.index()).copied().unwrap_or(v)
-    }
-
     fn start_carried(&mut self, carried: &[Carried]) -> Emit<()> {
         for c in carried {
             if self.is_expression(c.init) || self.home(c.init) != self.home(c.param) {
@@ -257,8 +253,8 @@ impl Emitter<'_> {
                 storage
             }
         };
-        let extent = self.extent(axis);
-        self.for_extent(extent, 1, |e, i| {
+        // Padding of the array too, which vectors read.
+        self.for_extent(storage.len, 1, |e, i| {
             let p = Point::default().with(axis, i);
             let at = e.kb.add(index, i);
             let exists = hi.map(|hi| e.kb.compare(Compare::Lt, at, hi));

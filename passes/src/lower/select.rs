@@ -37,9 +37,12 @@ impl Emitter<'_> {
         let (values, payloads) = (self.slot(best)?, self.slot(payload)?);
         let list = List { values: &values, payloads: &payloads, axis: to };
         let extent = self.extent(from);
+        for storage in [&values, &payloads] {
+            self.clear_padding(storage, self.layout.innermost(row))?;
+        }
         let roots = [Some(x), given].into_iter().flatten().collect::<Vec<_>>();
         self.nest(row, self.layout.innermost(row), &roots, &Point::default(), &mut |e, p| {
-            e.clear(&list, p)?;
+            e.empty_list(&list, p)?;
             e.for_extent(extent, 1, |e, at| {
                 let q = p.with(from, at);
                 let mask = e.guard(&inst.attrs.guard, &q)?;
@@ -63,8 +66,11 @@ impl Emitter<'_> {
         let (values, payloads) = (self.slot(best)?, self.slot(payload)?);
         let list = List { values: &values, payloads: &payloads, axis: along };
         let extent = self.extent(along);
+        for storage in [&values, &payloads] {
+            self.clear_padding(storage, self.layout.innermost(row))?;
+        }
         self.nest(row, self.layout.innermost(row), &inst.args, &Point::default(), &mut |e, p| {
-            e.clear(&list, p)?;
+            e.empty_list(&list, p)?;
             for (v, r) in [(v1, p1), (v2, p2)] {
                 e.for_extent(extent, 1, |e, at| {
                     let q = p.with(along, at);
@@ -79,7 +85,7 @@ impl Emitter<'_> {
     }
 
     /// Fills a list with missing entries.
-    fn clear(&mut self, list: &List<'_>, p: &Point) -> Emit<()> {
+    fn empty_list(&mut self, list: &List<'_>, p: &Point) -> Emit<()> {
         let extent = self.extent(list.axis);
         let value = self.kb.ty(list.values.ptr).elem();
         let index = self.kb.ty(list.payloads.ptr).elem();
@@ -160,6 +166,9 @@ impl Emitter<'_> {
         let row = self.ty(number)?.axes;
         let (values, counts) = (self.slot(packed)?, self.slot(number)?);
         let (extent, room) = (self.extent(from), self.extent(to));
+        // Elements behind the last one that is kept are undefined, but they are memory that vectors are loaded from.
+        self.clear(&values)?;
+        self.clear_padding(&counts, None)?;
         self.nest(row, None, &[x], &Point::default(), &mut |e, p| {
             let zero = e.kb.zero(Ty::I64);
             let count = e.kb.var("count", zero);
