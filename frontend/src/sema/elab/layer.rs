@@ -124,7 +124,7 @@ impl<'p> Elaborator<'p> {
                 return self.failed(
                     Diagnostic::error(codes::E0502, format!("size `{}` is an integer, and is given as {x}", v.name))
                         .at(v.name.span, "a size")
-                        .hint(format!("write `-D {}={}`, or declare it with `const`", v.name, x.round())),
+                        .hint("give a whole number, or declare it with `const`"),
                 );
             }
             None => {
