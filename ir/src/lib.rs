@@ -5,5 +5,7 @@ pub mod eval;
 pub mod graph;
 pub mod kernel;
 pub mod linear;
+pub mod loops;
+pub mod program;
 
 pub use dtype::DType;

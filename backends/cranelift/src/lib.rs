@@ -1,1 +1,38 @@
-//! Loop IR to native code by Cranelift, the embedded default backend.
+//! Loop IR to native code by Cranelift, the embedded default backend: no system library, compilation in milliseconds.
+//!
+//! [`compile`] verifies a kernel, expands the transcendental functions that have vector code
+//! ([`weft_ir::loops::expand_math`]), translates to CLIF with vectors split into 128-bit pieces (Cranelift's widest), and
+//! places the machine code in memory. The result is a [`weft_runtime::Kernel`] for [`weft_runtime::Pool::launch`].
+//! Instruction-set features are found at run time; a machine without vectors and FMA is an error.
+
+mod cache;
+mod emit;
+mod error;
+mod host;
+mod jit;
+mod library;
+pub mod program;
+
+pub use cache::compile;
+pub use error::CompileError;
+pub use host::describe_host;
+
+use weft_ir::loops::{Kernel, expand_math, verify};
+
+/// The CLIF of a kernel as text, before Cranelift's optimiser.
+///
+/// # Errors
+/// As [`compile`].
+pub fn clif(kernel: &Kernel) -> Result<String, CompileError> {
+    verify(kernel)?;
+    jit::clif(&expand_math(kernel), host::isa()?)
+}
+
+/// The machine code of a kernel as text, in Cranelift's notation.
+///
+/// # Errors
+/// As [`compile`].
+pub fn assembly(kernel: &Kernel) -> Result<String, CompileError> {
+    verify(kernel)?;
+    jit::assembly(&expand_math(kernel), host::isa()?)
+}

@@ -1,4 +1,4 @@
-//! Building plans and kernels from code: fresh names, inferred types, nested bodies.
+//! Building kernels from code: fresh names, inferred types, nested bodies.
 //!
 //! Errors are kept and reported by [`KernelBuilder::finish`], so that emission code reads straight; a value made by a faulty call
 //! is a placeholder that only leads to further errors.
@@ -6,101 +6,14 @@
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
+use super::declare::fresh;
 use super::expr::{Expr, Guard};
-use super::ids::{AxisId, AxisSet, BufferId, ExtentId, KernelId, ParamId, ScratchId, ValueId, VarId};
+use super::ids::{AxisId, AxisSet, BufferId, KernelId, ScratchId, ValueId, VarId};
 use super::map::MapFn;
 use super::ops::{Access, AccumMode, Attrs, Inst, Monoid, OpCode};
-use super::plan::{
-    Axis, Buffer, Carried, Dim, Domain, Extent, GridAxis, If, Kernel, Loop, Param, ParamKind, Plan, Role, Scratch,
-    Stmt, Value, Var, VarDef, While,
-};
+use super::plan::{Axis, Carried, Domain, GridAxis, If, Kernel, Loop, Plan, Scratch, Stmt, Value, Var, VarDef, While};
 use super::types::{ElemType, Literal, Type};
 use super::typing;
-
-/// Words of the text form that cannot be names of axes, scalars, extents, parameters or buffers.
-pub(super) const RESERVED: &[&str] = &[
-    "plan", "size", "tile", "extent", "buffer", "kernel", "grid", "axis", "lanes", "scratch", "let", "load", "scalar",
-    "loop", "at", "over", "in", "full", "carry", "yield", "while", "if", "else", "where", "as", "on", "by", "to",
-    "mode", "rev", "excl", "min", "max", "ceil", "init", "range", "inf", "true", "false", "dense", "strided", "list",
-    "table", "point",
-];
-
-/// Is it a name of the text form: letters, digits, `_`, `.` and `'`, not starting with a digit, not reserved?
-pub fn is_name(text: &str) -> bool {
-    let mut chars = text.chars();
-    let head = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    head && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '\'')) && !RESERVED.contains(&text)
-}
-
-/// A name made of `hint` that is not in `taken`, which receives it.
-fn fresh(taken: &mut FxHashSet<String>, hint: &str) -> String {
-    let mut base: String =
-        hint.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '\'') { c } else { '_' }).collect();
-    if !base.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-        base.insert(0, '_');
-    }
-    if RESERVED.contains(&base.as_str()) {
-        base.push('_');
-    }
-    let mut name = base.clone();
-    let mut n = 0usize;
-    while !taken.insert(name.clone()) {
-        n += 1;
-        name = format!("{base}_{n}");
-    }
-    name
-}
-
-impl Plan {
-    /// An empty plan; the name is made valid.
-    pub fn new(name: &str) -> Self {
-        Self { name: fresh(&mut FxHashSet::default(), name), ..Self::default() }
-    }
-    fn names(&self) -> FxHashSet<String> {
-        let params = self.params.iter().map(|p| &p.name);
-        let extents = self.extents.iter().map(|e| &e.name);
-        params.chain(extents).chain(self.buffers.iter().map(|b| &b.name)).cloned().collect()
-    }
-    /// Declares a static size.
-    pub fn size(&mut self, name: &str, value: i64) -> ParamId {
-        self.add_param(name, ParamKind::Size, value)
-    }
-    /// Declares a tile extent with its default.
-    pub fn tile(&mut self, name: &str, value: i64) -> ParamId {
-        self.add_param(name, ParamKind::Tile, value)
-    }
-    fn add_param(&mut self, name: &str, kind: ParamKind, value: i64) -> ParamId {
-        let name = fresh(&mut self.names(), name);
-        self.params.push(Param { name, kind, value });
-        ParamId::new(self.params.len() - 1)
-    }
-    /// Declares a run-time extent, ragged along `over` if that is given.
-    pub fn add_extent(&mut self, name: &str, over: Option<ExtentId>) -> ExtentId {
-        let name = fresh(&mut self.names(), name);
-        self.extents.push(Extent { name, over });
-        ExtentId::new(self.extents.len() - 1)
-    }
-    /// Declares a buffer of dimensions (name, extent), outermost first.
-    pub fn add_buffer(&mut self, name: &str, elem: ElemType, role: Role, dims: Vec<(&str, Expr)>) -> BufferId {
-        let name = fresh(&mut self.names(), name);
-        let mut taken = FxHashSet::default();
-        let dims = dims.into_iter().map(|(n, extent)| Dim { name: fresh(&mut taken, n), extent }).collect();
-        self.buffers.push(Buffer { name, elem, dims, role, range: None, init: None });
-        BufferId::new(self.buffers.len() - 1)
-    }
-    /// Declares that the elements of an integer buffer lie in `lo..hi`.
-    pub fn set_range(&mut self, buffer: BufferId, lo: Expr, hi: Expr) {
-        if let Some(b) = self.buffers.get_mut(buffer.index()) {
-            b.range = Some((lo, hi));
-        }
-    }
-    /// Declares the value of all elements of a buffer before the plan runs.
-    pub fn set_init(&mut self, buffer: BufferId, init: impl Into<Literal>) {
-        if let Some(b) = self.buffers.get_mut(buffer.index()) {
-            b.init = Some(init.into());
-        }
-    }
-}
 
 /// A body under construction, and what it will become.
 enum Open {

@@ -68,20 +68,29 @@
 //!
 //! `online` keeps a running maximum; a value under it stands for `value * exp(maximum)`. **Every** carry under one maximum is
 //! rescaled in every stream, also those that the stream does not add to. A maximum of -inf means that nothing was added:
-//! normalise with `inv0`. Exponentials are natural here; a lowering folds log2(e) into the scores.
+//! normalise with `inv0`. Exponentials are natural here; a lowering folds log2(e) into the scores. Two states meet by `merge`. A
+//! reduction that is split over a grid axis stores its partial states with the split as a dimension of the buffer; a second
+//! kernel puts them together by `combine`, in the order of the splits.
 //!
 //! # Determinism
 //!
 //! `store` maps are injective over grid and tile. `accum` says in its mode who else adds into the same element and in which
 //! order. All other orders (of a `reduce`, of a `dot`) are the lowering's, fixed per target.
 //!
+//! # What is trusted
+//!
+//! Two statements are promises and not proven: a buffer's `range` (for given buffers it is the caller's, to be checked before a
+//! run) and a loop's `full` range ([`verify::unproven_claims`] lists those that need an argument). The interpreter checks both
+//! at every element.
+//!
 //! # Files
 //!
 //! `ops` the op table; `map` elementwise functions; `typing` type rules; `expr` index expressions and guards; `plan` everything
-//! else that a plan is made of; `build` the builder; `print` and `parse` the text form; `verify` the invariants, with `linear`, a
+//! else that a plan is made of; `declare` and `build` make plans from code; `print` and `parse` the text form; `verify` the invariants, with `linear`, a
 //! small solver of linear inequalities; `interp` the interpreter.
 
 mod build;
+mod declare;
 mod expr;
 mod ids;
 pub mod interp;
@@ -92,8 +101,10 @@ mod plan;
 mod print;
 mod types;
 mod typing;
+pub mod verify;
 
-pub use build::{BuildError, KernelBuilder, LoopBody, is_name};
+pub use build::{BuildError, KernelBuilder, LoopBody};
+pub use declare::is_name;
 pub use expr::{Atom, BinOp, Cmp, Expr, Guard};
 pub use ids::{AxisId, AxisSet, BufferId, ExtentId, KernelId, ParamId, ScratchId, ValueId, VarId};
 pub use map::{MapFn, Signature};

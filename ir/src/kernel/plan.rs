@@ -437,6 +437,17 @@ impl Kernel {
     }
 }
 
+impl Domain {
+    /// One past the last index; none for a point.
+    pub fn end(&self) -> Option<&Expr> {
+        match self {
+            Self::Dense { hi, .. } | Self::Strided { hi, .. } => Some(hi),
+            Self::List { count, .. } | Self::Table { count } => Some(count),
+            Self::Point { .. } => None,
+        }
+    }
+}
+
 impl Access {
     /// The access to entry `index + axis` of a list loop.
     #[must_use]

@@ -182,7 +182,7 @@ impl Rule<'_> {
                 let axes = first.axes.union(second.axes).union(guard_axes).minus(over);
                 if let Some(acc) = args.get(2) {
                     need(acc.elem == result, format!("accumulates into {}, not {}", acc.elem.name(), result.name()))?;
-                    need(!acc.axes.intersection(over).contains_all(over), "the accumulator has the contracted axis")?;
+                    need(acc.axes.intersection(over).is_empty(), "the accumulator has a contracted axis")?;
                     return one(result, axes.union(acc.axes));
                 }
                 one(result, axes)
@@ -244,7 +244,9 @@ impl Rule<'_> {
                 Ok(smallvec![Type::new(first.elem, union), Type::new(second.elem, union)])
             }
             OpCode::Compact => {
-                let (_, to) = self.over_to(first)?;
+                let (from, to) = self.over_to(first)?;
+                let size = |a| self.kernel.axis_extent(self.plan, a).unwrap_or(0);
+                need(size(to) >= size(from), "the axis `to` cannot hold all elements")?;
                 let rest = first.axes.union(guard_axes).minus(over);
                 Ok(smallvec![Type::new(first.elem, rest.union(to.into())), Type::new(ElemType::I32, rest)])
             }

@@ -211,7 +211,7 @@ impl<'a> Env<'a> {
         }
         for frame in &self.frames {
             let inside = frame.l.axis.filter(|a| axes.contains(*a) && Some(*a) != claim.l.axis);
-            if let (Some(axis), Some(hi)) = (inside, end_of(&frame.l.domain)) {
+            if let (Some(axis), Some(hi)) = (inside, frame.l.domain.end()) {
                 let at = self.eval(&Expr::Var(frame.l.index), coords)? + coords.get(axis.index()).copied().unwrap_or(0);
                 if at >= self.scalar(hi)? {
                     return Ok(true);
@@ -219,15 +219,6 @@ impl<'a> Env<'a> {
             }
         }
         Ok(false)
-    }
-}
-
-/// One past the last index of a loop that has an axis.
-pub(super) fn end_of(domain: &Domain) -> Option<&Expr> {
-    match domain {
-        Domain::Dense { hi, .. } | Domain::Strided { hi, .. } => Some(hi),
-        Domain::List { count, .. } | Domain::Table { count } => Some(count),
-        Domain::Point { .. } => None,
     }
 }
 

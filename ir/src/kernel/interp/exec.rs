@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::super::ids::{AxisId, KernelId, ValueId};
 use super::super::plan::{Carried, Domain, If, Kernel, Loop, Plan, Stmt, VarDef, While};
 use super::super::print::stmt_text;
-use super::env::{Env, Extents, Frame, end_of, to_index};
+use super::env::{Env, Extents, Frame, to_index};
 use super::memory::Memory;
 use super::tile::{Tile, Walk};
 use super::{Counts, Fault, Options, Run, RunError, RunErrorKind, fault};
@@ -281,7 +281,7 @@ impl<'a> Env<'a> {
             }
             _ => {}
         }
-        debug_assert!(end_of(&l.domain).is_some() || l.axis.is_none(), "a point with an axis");
+        debug_assert!(l.domain.end().is_some() || l.axis.is_none(), "a point with an axis");
         Ok(())
     }
 

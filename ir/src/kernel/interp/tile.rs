@@ -23,11 +23,20 @@ impl Tile {
         }
         Self { strides, data: vec![f64::NAN; size] }
     }
-    fn offset(&self, coords: &[i64]) -> usize {
+    pub(super) fn offset(&self, coords: &[i64]) -> usize {
         self.strides
             .iter()
             .map(|(axis, stride)| coords.get(*axis).and_then(|c| usize::try_from(*c).ok()).unwrap_or(0) * stride)
             .sum()
+    }
+    /// Offsets of all elements of `axes` from the one at 0, in the order of a walk.
+    pub(super) fn offsets(&self, axes: AxisSet, extents: &[usize]) -> Vec<usize> {
+        let mut walk = Walk::new(axes, extents, &vec![0; extents.len()]);
+        let mut out = Vec::new();
+        while walk.next() {
+            out.push(self.offset(&walk.coords));
+        }
+        out
     }
     /// The element at these coordinates (by index of the axis; axes that the tile lacks are ignored).
     pub(super) fn get(&self, coords: &[i64]) -> f64 {

@@ -42,7 +42,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Spanned>, ParseError> {
     let chars: Vec<char> = text.chars().collect();
     let mut out = Vec::new();
     let (mut at, mut line, mut start_of_line) = (0usize, 1usize, 0usize);
-    let word_from = |from: usize| -> String { chars.iter().skip(from).take_while(|c| is_word(**c)).collect() };
+    // A dot between words belongs to the name; two dots do not.
+    let joined = |i: usize| chars.get(i) == Some(&'.') && chars.get(i + 1).copied().is_some_and(is_word);
+    let word_from = |from: usize| -> String {
+        let inside = |(i, c): &(usize, &char)| is_word(**c) || joined(*i);
+        chars.iter().enumerate().skip(from).take_while(inside).map(|(_, c)| c).collect()
+    };
     while let Some(&c) = chars.get(at) {
         let col = at - start_of_line + 1;
         let next = chars.get(at + 1).copied();

@@ -9,7 +9,7 @@ mod lex;
 
 use rustc_hash::FxHashMap;
 
-use super::build::is_name;
+use super::declare::is_name;
 use super::expr::Guard;
 use super::ids::{AxisId, AxisSet, ExtentId, ParamId, ScratchId, ValueId, VarId};
 use super::plan::{

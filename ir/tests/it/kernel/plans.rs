@@ -1,6 +1,7 @@
 //! Hand-written plans against golden tensors: at several tile sizes, orders of the grid, lengths and ragged batches.
 
 use weft_ir::kernel::interp::{Bindings, Options, Outcome, Tensor, run};
+use weft_ir::kernel::verify::verify;
 use weft_ir::kernel::{Plan, parse};
 
 use super::golden::{At, Golden, first_tokens, root, tensor};
@@ -30,6 +31,10 @@ fn plan(name: &str, g: &Golden, tile: Option<i64>) -> Plan {
         }
     }
     assert_eq!(parse(&plan.to_string()).as_ref(), Ok(&plan), "{name} prints and parses back");
+    if let Err(errors) = verify(&plan) {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        panic!("{name} at tile {tile:?}:\n{}", lines.join("\n"));
+    }
     plan
 }
 

@@ -1,0 +1,56 @@
+//! What lowering knows about a machine.
+
+/// A machine, as far as kernels are shaped by it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Size of a vector register in bytes.
+    pub vector_bytes: u32,
+    /// Number of vector registers.
+    pub registers: u32,
+    /// First-level data cache of a core, in bytes.
+    pub l1_bytes: u64,
+    /// Second-level cache of a core, in bytes.
+    pub l2_bytes: u64,
+    /// Number of worker threads.
+    pub threads: u32,
+}
+
+impl Default for Target {
+    /// 128-bit vectors in 16 registers, which is what the embedded backend generates on x86-64.
+    fn default() -> Self {
+        Self { vector_bytes: 16, registers: 16, l1_bytes: 32 << 10, l2_bytes: 512 << 10, threads: 1 }
+    }
+}
+
+/// Shape of the register block of a product: `rows` accumulators of `lanes` lanes each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Block {
+    /// Rows.
+    pub rows: u32,
+    /// Lanes of one accumulator; a multiple of 4.
+    pub lanes: u16,
+}
+
+impl Target {
+    /// Number of registers that a vector of `lanes` lanes of `bytes` bytes takes.
+    fn registers_of(&self, lanes: u16, bytes: u32) -> u32 {
+        (u32::from(lanes) * bytes).div_ceil(self.vector_bytes.max(1)).max(1)
+    }
+
+    /// The register block for elements of `bytes` bytes: at most `lanes` lanes wide and `rows` high.
+    ///
+    /// Two registers of lanes share each splat operand; as many rows as fit beside them, with one register for the splat.
+    /// Spilling a single accumulator puts a store and a load on the critical chain, so the count is strict.
+    #[must_use]
+    pub fn block(&self, bytes: u32, lanes: u16, rows: u32) -> Block {
+        let quantum = 4u16;
+        let wide = u16::try_from(2 * self.vector_bytes / bytes.max(1)).unwrap_or(quantum).max(quantum);
+        let lanes = lanes.min(wide).max(1);
+        let per_row = self.registers_of(lanes, bytes);
+        let free = self.registers.saturating_sub(per_row + 1);
+        let fit = (free / per_row).max(1);
+        // Equal blocks waste less than full blocks and a small rest.
+        let blocks = rows.max(1).div_ceil(fit);
+        Block { rows: rows.max(1).div_ceil(blocks), lanes }
+    }
+}

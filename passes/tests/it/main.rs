@@ -1,0 +1,4 @@
+//! Integration tests of the passes: one binary, one module per pass.
+
+#[cfg(test)]
+mod lower;
