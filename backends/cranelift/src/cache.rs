@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustc_hash::FxHashMap;
-use weft_ir::loops::{Kernel, expand_math, verify};
+use weft_ir::loops::Kernel;
 
 use crate::error::CompileError;
-use crate::{host, jit};
+use crate::{host, jit, prepare};
 
 /// Compiled code by the kernel's text, which says everything that the code depends on; the machine does not change
 /// while the process runs. The whole text is the key, so that no collision of hashes can run the wrong code.
@@ -24,8 +24,7 @@ pub fn compile(kernel: &Kernel) -> Result<Arc<weft_runtime::Kernel>, CompileErro
         return Ok(Arc::clone(code));
     }
     // Compiled outside the lock: other threads may compile other kernels meanwhile.
-    verify(kernel)?;
-    let code = Arc::new(jit::compile(&expand_math(kernel), host::isa()?)?);
+    let code = Arc::new(jit::compile(&prepare(kernel)?, host::isa()?)?);
     let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Arc::clone(cache.entry(text).or_insert(code)))
 }

@@ -1,7 +1,7 @@
 //! Loop IR to native code by Cranelift, the embedded default backend: no system library, compilation in milliseconds.
 //!
 //! [`compile`] verifies a kernel, expands the transcendental functions that have vector code
-//! ([`weft_ir::loops::expand_math`]), translates to CLIF with vectors split into 128-bit pieces (Cranelift's widest), and
+//! ([`weft_ir::loops::expand_math`]), tidies ([`weft_ir::loops::tidy`], in place of Cranelift's optimiser), translates to CLIF with vectors split into 128-bit pieces (Cranelift's widest), and
 //! places the machine code in memory. The result is a [`weft_runtime::Kernel`] for [`weft_runtime::Pool::launch`].
 //! Instruction-set features are found at run time; a machine without vectors and FMA is an error.
 
@@ -17,15 +17,14 @@ pub use cache::compile;
 pub use error::CompileError;
 pub use host::describe_host;
 
-use weft_ir::loops::{Kernel, expand_math, verify};
+use weft_ir::loops::{Kernel, expand_math, tidy, verify};
 
 /// The CLIF of a kernel as text, before Cranelift's optimiser.
 ///
 /// # Errors
 /// As [`compile`].
 pub fn clif(kernel: &Kernel) -> Result<String, CompileError> {
-    verify(kernel)?;
-    jit::clif(&expand_math(kernel), host::isa()?)
+    jit::clif(&prepare(kernel)?, host::isa()?)
 }
 
 /// The machine code of a kernel as text, in Cranelift's notation.
@@ -33,6 +32,15 @@ pub fn clif(kernel: &Kernel) -> Result<String, CompileError> {
 /// # Errors
 /// As [`compile`].
 pub fn assembly(kernel: &Kernel) -> Result<String, CompileError> {
+    jit::assembly(&prepare(kernel)?, host::isa()?)
+}
+
+/// A verified kernel as the emitter wants it.
+fn prepare(kernel: &Kernel) -> Result<Kernel, CompileError> {
     verify(kernel)?;
-    jit::assembly(&expand_math(kernel), host::isa()?)
+    let prepared = tidy(&expand_math(kernel));
+    if cfg!(debug_assertions) {
+        verify(&prepared)?;
+    }
+    Ok(prepared)
 }

@@ -58,7 +58,8 @@
 //! # Where things are
 //! Types in `types`, operators and functions with their meaning in `ops` (the op table), data structures in `kernel`,
 //! the builder in `build`, the rules of well-formedness in `verify`, the meaning in `scalar` (one lane) and `interp`
-//! (everything else), arithmetic for transcendental functions in `expand`.
+//! (everything else). Two passes: arithmetic for transcendental functions in `expand`, common and loop-invariant
+//! operations in `tidy`.
 
 mod array;
 mod build;
@@ -70,8 +71,10 @@ mod ops;
 mod parse;
 mod print;
 mod scalar;
+mod tidy;
 mod types;
 mod verify;
+mod visit;
 
 pub use array::Array;
 pub use build::KernelBuilder;
@@ -84,5 +87,6 @@ pub use kernel::{
 pub use ops::{Binary, Compare, Domain, Function, Reduction, Unary};
 pub use parse::{ParseError, parse};
 pub use scalar::Scalar;
+pub use tidy::tidy;
 pub use types::{Elem, LANE_QUANTUM, MAX_LANES, Space, Ty};
 pub use verify::{MAX_DEPTH, VerifyError, verify};

@@ -675,7 +675,10 @@ impl Emitter<'_, '_> {
         let name = self.axis_name(loop_axis);
         let tile = self.kb.axis(&name, step);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
-        let body = self.kb.begin_loop(&name, Some(tile), domain, range.full, &state.carried());
+        // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
+        let inner = s.terms.iter().any(|t| t.mantissas.iter().chain(&t.scale).any(|&x| !self.s.streamed(x).is_empty()));
+        let full = if inner { None } else { range.full };
+        let body = self.kb.begin_loop(&name, Some(tile), domain, full, &state.carried());
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
         self.enter();

@@ -115,7 +115,7 @@ impl Emitter<'_, '_> {
                     ins.ins().sshr_imm_u(a, i64::from(d.trailing_zeros()))
                 };
             }
-            let (q, r) = (ins.ins().sdiv(a, b), ins.ins().srem(a, b));
+            let (q, r) = quotient_and_remainder(ins, a, b);
             let negative = ins.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
             return if remainder {
                 let fixed = ins.ins().iadd(r, b);
@@ -131,7 +131,7 @@ impl Emitter<'_, '_> {
         let shifted = ins.ins().iadd(b, one);
         let special = ins.ins().icmp(IntCC::UnsignedLessThanOrEqual, shifted, one);
         let safe = ins.ins().select(special, one, b);
-        let (q, r) = (ins.ins().sdiv(a, safe), ins.ins().srem(a, safe));
+        let (q, r) = quotient_and_remainder(ins, a, safe);
         let signs = ins.ins().bxor(r, safe);
         let opposite = ins.ins().icmp(IntCC::SignedLessThan, signs, zero);
         let inexact = ins.ins().icmp(IntCC::NotEqual, r, zero);
@@ -225,6 +225,13 @@ impl Emitter<'_, '_> {
             _ => Err(format!("{} with {} operands", function.name(), args.len())),
         }
     }
+}
+
+/// Rounded towards zero. The remainder by multiplication: a second division would cost ten times as much.
+fn quotient_and_remainder(fb: &mut FunctionBuilder<'_>, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
+    let q = fb.ins().sdiv(a, b);
+    let product = fb.ins().imul(q, b);
+    (q, fb.ins().isub(a, product))
 }
 
 /// `max`: `b < a ? a : b`; `min`: `a < b ? a : b`.

@@ -3,11 +3,11 @@
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
-use weft_ir::loops::parse;
+use weft_ir::loops::{parse, tidy, verify};
 use weft_runtime::Pool;
 
 use crate::random;
-use crate::run::assert_agree;
+use crate::run::{assert_agree, assert_same, interpreted};
 
 fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
@@ -25,6 +25,21 @@ proptest! {
     ) {
         let kernel = random::kernel(&choices);
         assert_agree(&kernel, &random::arguments(seed), &[n], random::TASKS, pool());
+    }
+
+    #[test]
+    fn tidying_changes_nothing(
+        choices in prop::collection::vec(any::<u32>(), 20..400),
+        seed in any::<u64>(),
+        n in 0i64..9,
+    ) {
+        let kernel = random::kernel(&choices);
+        let tidied = tidy(&kernel);
+        verify(&tidied).map_err(|e| TestCaseError::fail(format!("{e}\n{kernel}\n{tidied}")))?;
+        let args = random::arguments(seed);
+        let (before, after) =
+            (interpreted(&kernel, &args, &[n], random::TASKS), interpreted(&tidied, &args, &[n], random::TASKS));
+        assert_same(&kernel, &before, &after);
     }
 
     #[test]
