@@ -205,21 +205,18 @@ impl<'r> Frame<'r> {
             used.iter().zip(&args[1..]).map(|(&axis, at)| gather::Index { axis, at, extent: sizes.of(axis) }).collect();
         // Padding of an input is poison already.
         let is_input = matches!(graph.op(body), Op::Input(_));
-        let batches: Vec<Option<(&[usize], Value)>> = used
+        let position = |axis: AxisId| match used.iter().position(|&a| a == axis) {
+            Some(i) => args[i + 1].clone(),
+            None => index(axis, &region.restrict(&std::iter::once(axis).collect())),
+        };
+        let ragged: Vec<gather::Ragged<'_>> = free
             .iter()
-            .map(|&axis| {
+            .filter_map(|axis| {
                 let (batch, lengths) = sizes.ragged(axis).filter(|r| !is_input && free.contains(r.0))?;
-                let at = match used.iter().position(|&a| a == batch) {
-                    Some(i) => args[i + 1].clone(),
-                    None => index(batch, &region.restrict(&std::iter::once(batch).collect())),
-                };
-                Some((lengths, at))
+                // What keeps both axes as they are stays inside.
+                let moved = used.contains(&axis) || used.contains(&batch);
+                moved.then(|| gather::Ragged { at: position(axis), batch: position(batch), lengths })
             })
-            .collect();
-        let ragged: Vec<gather::Ragged<'_>> = batches
-            .iter()
-            .enumerate()
-            .filter_map(|(index, b)| b.as_ref().map(|(lengths, batch)| gather::Ragged { index, lengths, batch }))
             .collect();
         gather::gather(node, region, &args[0], &indices, &ragged)
     }
@@ -242,6 +239,22 @@ impl<'r> Frame<'r> {
         Some(Value::new(region, data))
     }
 
+    /// A reduction over a batch axis sees positions that a batch element does not have, if it does not also range over
+    /// the axis that is ragged: they are outside, as those of a `sub` are.
+    fn within_lengths(&self, node: NodeId, operand: &Value) -> Value {
+        let bound = self.run.graph.op(node).bound();
+        let mut value = operand.clone();
+        for (axis, _) in operand.region.iter().filter(|(a, _)| !bound.contains(a)) {
+            let batch = self.run.evaluator.sizes.ragged(axis).map(|r| r.0);
+            let Some(inside) = batch.filter(|b| bound.contains(b)).and_then(|_| self.inside(axis, &operand.region)) else {
+                continue;
+            };
+            let outside = undefined(node, &value.data, Region::default());
+            value = elementwise::select(node, &value.region.clone(), &inside, &value, &outside).unwrap_or(value);
+        }
+        value
+    }
+
     fn reduction(&self, node: NodeId, region: &Region, args: &[Value]) -> Result<Option<Value>, Error> {
         let graph = self.run.graph;
         let op = graph.op(node);
@@ -249,6 +262,7 @@ impl<'r> Frame<'r> {
         if let Some((_, axis, positions)) = self.part.as_ref().filter(|p| p.0 == node) {
             scope.set(*axis, positions.clone());
         }
+        let args: SmallVec<[Value; 4]> = args.iter().map(|a| self.within_lengths(node, a)).collect();
         let (guards, operands) = args.split_at(op.guards());
         let mut guards: Vec<Value> = guards.to_vec();
         guards.extend(op.bound().iter().filter_map(|&a| self.inside(a, &scope)));
@@ -292,15 +306,18 @@ impl<'r> Frame<'r> {
                 )
             }
             _ => {
-                let question = match op {
-                    Op::Arg { extremum, .. } => Question::Arg(*extremum),
-                    Op::KthValue { .. } => Question::KthValue(&operands[1]),
-                    Op::KthIndex { .. } => Question::KthIndex(&operands[1]),
-                    Op::Threshold { family, .. } => Question::Threshold(*family, &operands[1]),
+                let imposed = self.run.evaluator.imposed_index(node).map(|v| v.over(region));
+                let question = match (op, &imposed) {
+                    (Op::KthValue { .. }, Some(index)) => Question::At(index),
+                    (Op::KthValue { .. }, None) => Question::KthValue(&operands[1]),
+                    (Op::Arg { extremum, .. }, _) => Question::Arg(*extremum),
+                    (Op::KthIndex { .. }, _) => Question::KthIndex(&operands[1]),
+                    (Op::Threshold { family, .. }, _) => Question::Threshold(*family, &operands[1]),
                     _ => return Ok(None),
                 };
                 let Some(guard) = conjunction() else { return Ok(None) };
-                decide(node, &question, &scope, op.bound()[0], guard.as_ref(), &operands[0], region)
+                let given = self.run.judging(node);
+                decide((node, given), &question, &scope, op.bound()[0], guard.as_ref(), &operands[0], region)
             }
         })
     }

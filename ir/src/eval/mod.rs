@@ -22,6 +22,7 @@ mod demand;
 mod elementwise;
 mod frame;
 mod gather;
+mod judge;
 mod matmul;
 mod poison;
 mod recur;
@@ -33,6 +34,7 @@ mod tensor;
 mod threshold;
 mod value;
 
+pub use judge::Tolerance;
 pub use tensor::{Elements, Tensor};
 
 use crate::graph::{AxisId, AxisSet, Graph, NodeId, Op, Output, RecId};
@@ -319,6 +321,14 @@ impl<'g> Evaluator<'g> {
             .map_err(|what| Error::Request(format!("the value for {} {what}", describe(self.graph, node))))?;
         self.imposed.insert(node, value);
         Ok(())
+    }
+
+    /// The index that is imposed on the other half of a `kth_value`: then that is the value at the index.
+    fn imposed_index(&self, node: NodeId) -> Option<&Value> {
+        let Op::KthValue { axis, guards } = *self.graph.op(node) else { return None };
+        let args = self.graph.args(node);
+        let twin = |&&n: &&NodeId| *self.graph.op(n) == Op::KthIndex { axis, guards } && self.graph.args(n) == args;
+        self.imposed.keys().find(twin).and_then(|n| self.imposed.get(n))
     }
 
     /// Lets all nodes be computed again.

@@ -87,6 +87,10 @@ impl<'g> Naive<'g> {
 
     pub(super) fn at(&self, node: NodeId, env: &Env) -> Element {
         let own: Env = self.graph.free(node).iter().map(|a| (a, env[&a])).collect();
+        // A batch element has no positions past its length.
+        if own.iter().any(|(&a, &p)| p >= self.count(a, &own)) {
+            return Undefined;
+        }
         let key = (node, own.values().copied().collect::<Vec<_>>());
         if let Some(&known) = self.memo.borrow().get(&key) {
             return known;
@@ -121,9 +125,6 @@ impl<'g> Naive<'g> {
                 let tensor = &self.tensors[&*input.name];
                 let mut at = 0;
                 for (&a, &n) in input.axes.iter().zip(&tensor.shape) {
-                    if env[&a] >= self.count(a, env) {
-                        return Undefined;
-                    }
                     at = at * n + env[&a];
                 }
                 match &tensor.data {
@@ -179,11 +180,6 @@ impl<'g> Naive<'g> {
                         return Undefined;
                     }
                 }
-                for &a in axes.iter().filter(|a| free.contains(**a)) {
-                    if inner[&a] >= self.count(a, &inner) {
-                        return Undefined;
-                    }
-                }
                 self.at(args[0], &inner)
             }
             Op::Rec(_) => self.at(args[0], env),
@@ -220,11 +216,15 @@ impl<'g> Naive<'g> {
                 members.iter().map(|e| self.at(g.operands(node)[0], e)).fold(none, |a, b| map(f, &[a, b]))
             }
             Op::Arg { extremum, axis, .. } => match self.ranked(node, *axis, *extremum, env) {
+                Some(list) if has_nan(&list) => Undefined,
                 Some(list) => I(list.first().map_or(0, |m| m.1 as i64)),
                 None => Undefined,
             },
             Op::KthValue { axis, .. } => self.kth(node, *axis, env).map_or(Undefined, |(v, _)| F(v)),
-            Op::KthIndex { axis, .. } => self.kth(node, *axis, env).map_or(Undefined, |(_, i)| I(i)),
+            Op::KthIndex { axis, .. } => match self.kth(node, *axis, env) {
+                Some((v, i)) if !v.is_nan() => I(i),
+                _ => Undefined,
+            },
             Op::Threshold { family, axis, .. } => {
                 let F(k) = self.at(g.operands(node)[1], env) else { return Undefined };
                 self.ranked(node, *axis, Extremum::Max, env).map_or(Undefined, |list| {
@@ -245,13 +245,18 @@ impl<'g> Naive<'g> {
             }
         }
         let key = |x: f64| if end == Extremum::Max { -x } else { x };
-        list.sort_by(|a, b| key(a.0).partial_cmp(&key(b.0)).expect("no NaN").then(a.1.cmp(&b.1)));
+        if !has_nan(&list) {
+            list.sort_by(|a, b| key(a.0).partial_cmp(&key(b.0)).expect("no NaN").then(a.1.cmp(&b.1)));
+        }
         Some(list)
     }
 
     fn kth(&self, node: NodeId, axis: AxisId, env: &Env) -> Option<(f64, i64)> {
         let list = self.ranked(node, axis, Extremum::Max, env)?;
         let I(rank) = self.at(self.graph.operands(node)[1], env) else { return None };
+        if has_nan(&list) {
+            return Some((f64::NAN, 0));
+        }
         Some(match usize::try_from(rank) {
             Err(_) => (f64::INFINITY, -1),
             Ok(r) => list.get(r).map_or((f64::NEG_INFINITY, i64::from(i32::MAX)), |m| (m.0, m.1 as i64)),
@@ -291,10 +296,18 @@ fn map(f: MapFn, x: &[Element]) -> Element {
     }
 }
 
+/// There is no order then.
+fn has_nan(list: &[(f64, usize)]) -> bool {
+    list.iter().any(|m| m.0.is_nan())
+}
+
 /// The largest `tau` at which the sum is still at least `k`, by bisection.
 fn threshold(family: ThresholdFamily, z: &[f64], k: f64) -> f64 {
+    if z.iter().any(|x| x.is_nan()) {
+        return f64::NAN;
+    }
     // Minus infinity weighs nothing.
-    let finite = z.iter().take_while(|x| family == ThresholdFamily::Mass || x.is_finite()).count();
+    let finite = z.iter().take_while(|x| family == ThresholdFamily::Mass || **x > f64::NEG_INFINITY).count();
     let z = &z[..finite];
     if z.is_empty() || (family == ThresholdFamily::Ramp && z.len() as f64 <= k) {
         return f64::NEG_INFINITY;
@@ -302,6 +315,10 @@ fn threshold(family: ThresholdFamily, z: &[f64], k: f64) -> f64 {
     if family == ThresholdFamily::Mass {
         let sum = |t: f64| z.iter().filter(|&&x| x >= t).sum::<f64>();
         return *z.iter().find(|&&t| sum(t) >= k).unwrap_or(&z[z.len() - 1]);
+    }
+    // The sum is reached however large tau is.
+    if z[0] == f64::INFINITY {
+        return z[0];
     }
     let phi = |x: f64| match family {
         ThresholdFamily::Ramp => x.clamp(0.0, 1.0),
