@@ -66,8 +66,15 @@ impl Problem {
     /// What is to be said at the subscript.
     pub(super) fn label(&self, text: &str) -> String {
         match &self.example {
-            Some(e) if e.value < 0 => format!("`{text}` can be {}", e.value),
-            Some(e) => format!("`{text}` can be {}, and there are only {} positions", e.value, e.extent),
+            Some(e) => {
+                let can_be = if self.always() { "is" } else { "can be" };
+                let few = match e.extent {
+                    _ if e.value < 0 => String::new(),
+                    1 => ", and there is only 1 position".to_owned(),
+                    n => format!(", and there are only {n} positions"),
+                };
+                format!("`{text}` {can_be} {}{few}", e.value)
+            }
             None if self.low && self.high => format!("`{text}` is not known to be within the axis"),
             None if self.low => format!("`{text}` is not known to be 0 or more"),
             None => format!("`{text}` is not known to be within the extent"),

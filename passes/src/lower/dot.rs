@@ -33,6 +33,23 @@ struct Product<'i> {
     contracted: Vec<AxisId>,
 }
 
+/// A place that moves along a contracted axis.
+#[derive(Clone, Copy)]
+struct Running {
+    ptr: Value,
+    index: Var,
+    stride: Value,
+}
+
+/// Distance of a row from the first row of its block.
+#[derive(Clone, Copy)]
+enum Row {
+    /// A constant number of elements: part of the instruction.
+    Near(i64),
+    /// A number known at run time.
+    Far(Value),
+}
+
 impl Emitter<'_> {
     /// `dot`
     pub(super) fn dot(&mut self, inst: &Inst) -> Emit<()> {
@@ -125,16 +142,8 @@ impl Emitter<'_> {
     /// The loops over the contracted axes.
     fn contract(&mut self, product: &Product<'_>, points: &[Point], sums: &[Var], axes: &[AxisId]) -> Emit<()> {
         match axes {
-            [] => {
-                let zero = self.kb.int(0);
-                self.round(product, points, sums, None, zero, 1)
-            }
-            [axis] => {
-                let extent = self.extent(*axis);
-                let steps = (1..=UNROLL).rev().find(|u| extent % u == 0).unwrap_or(1);
-                let (lo, hi) = (self.kb.int(0), self.kb.int(extent));
-                self.for_range((lo, hi, steps), Unroll::No, |e, k| e.round(product, points, sums, Some(*axis), k, steps))
-            }
+            [] => Err("contracts no axis".into()),
+            [axis] => self.innermost_loop(product, points, sums, *axis),
             [axis, inner @ ..] => {
                 let extent = self.extent(*axis);
                 self.for_extent(extent, 1, |e, k| {
@@ -145,61 +154,93 @@ impl Emitter<'_> {
         }
     }
 
-    /// Steps `k .. k + steps` of a contraction.
-    fn round(
-        &mut self,
-        product: &Product<'_>,
-        points: &[Point],
-        sums: &[Var],
-        axis: Option<AxisId>,
-        k: Value,
-        steps: i64,
-    ) -> Emit<()> {
+    /// The loop over the last contracted axis. Addresses are running indices: code generators for loop IR do not turn products
+    /// with the counter into sums.
+    fn innermost_loop(&mut self, product: &Product<'_>, points: &[Point], sums: &[Var], axis: AxisId) -> Emit<()> {
+        let extent = self.extent(axis);
+        let steps = (1..=UNROLL).rev().find(|u| extent % u == 0).unwrap_or(1);
+        let zero = self.kb.int(0);
         let Some(first) = points.first() else { return Ok(()) };
-        let at = |p: &Point, k: Value| axis.map_or_else(|| p.clone(), |a| p.with(a, k));
-        // Rows and steps at constant distances share one address.
-        let row_stride = match product.rows {
-            Some(rows) => product.splat.stride(rows),
-            None => None,
-        };
-        let constant_rows = row_stride.is_none_or(|s| self.kb.known_int(s).is_some());
-        let row_step = row_stride.and_then(|s| self.kb.known_int(s)).unwrap_or(0);
-        let starts: Vec<Place> = if constant_rows {
-            let place = self.direct_place(&product.splat, &at(first, k))?;
-            (0i64..).take(points.len()).map(|r| place.plus(r.wrapping_mul(row_step))).collect()
-        } else {
-            points.iter().map(|p| self.direct_place(&product.splat, &at(p, k))).collect::<Emit<_>>()?
-        };
-        let vector = self.direct_place(&product.vector, &at(first, k))?;
-        for step in 0..steps {
-            let k = self.kb.add_int(k, step);
-            let place = self.stepped(&product.vector, vector, axis, step, &at(first, k))?;
-            let b = self.factor(product, &product.vector, place, first)?;
-            for ((p, sum), start) in points.iter().zip(sums).zip(&starts) {
-                let p = at(p, k);
-                let place = self.stepped(&product.splat, *start, axis, step, &p)?;
-                let a = self.factor(product, &product.splat, place, &p)?;
-                let old = self.kb.get(*sum);
-                let new = self.kb.fma(a, b, old);
-                let new = match self.conjunction(product.guard, &p)? {
-                    Some(mask) => self.kb.select(mask, new, old),
-                    None => new,
-                };
-                self.kb.set(*sum, new);
+        let first = first.with(axis, zero);
+        let vector = self.running(&product.vector, &first, axis)?;
+        let splat = self.running(&product.splat, &first, axis)?;
+        let rows = self.row_offsets(product, points.len());
+        let hi = self.kb.int(extent);
+        self.for_range((zero, hi, steps), Unroll::No, |e, k| {
+            for step in 0..steps {
+                let place = e.running_place(&vector, step, None);
+                let b = e.factor(product, &product.vector, place, &first)?;
+                for ((p, sum), row) in points.iter().zip(sums).zip(&rows) {
+                    let place = e.running_place(&splat, step, Some(*row));
+                    let a = e.factor(product, &product.splat, place, &first)?;
+                    let old = e.kb.get(*sum);
+                    let new = e.kb.fma(a, b, old);
+                    let new = if product.guard.is_always() {
+                        new
+                    } else {
+                        let k = e.kb.add_int(k, step);
+                        match e.conjunction(product.guard, &p.with(axis, k))? {
+                            Some(mask) => e.kb.select(mask, new, old),
+                            None => new,
+                        }
+                    };
+                    e.kb.set(*sum, new);
+                }
+                e.advance(&vector, step + 1, steps);
+                e.advance(&splat, step + 1, steps);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    /// The place `step` elements further along a contracted axis than `start`.
-    fn stepped(&mut self, d: &Direct, start: Place, axis: Option<AxisId>, step: i64, p: &Point) -> Emit<Place> {
-        let stride = axis.and_then(|a| d.stride(a));
-        match stride.map(|s| self.kb.known_int(s)) {
-            None => Ok(start),
-            Some(Some(stride)) => Ok(start.plus(stride.wrapping_mul(step))),
-            Some(None) if step == 0 => Ok(start),
-            Some(None) => self.direct_place(d, p),
+    /// A running index of a factor along a contracted axis.
+    fn running(&mut self, d: &Direct, first: &Point, axis: AxisId) -> Emit<Running> {
+        let at = self.direct_index(d, first)?;
+        let zero = self.kb.int(0);
+        let stride = d.stride(axis).unwrap_or(zero);
+        Ok(Running { ptr: d.ptr, index: self.kb.var("at", at), stride })
+    }
+
+    /// The place of row `row` at step `step` of a round. A stride known only at run time advances the index at every step, a
+    /// constant one only at the end of the round.
+    fn running_place(&mut self, r: &Running, step: i64, row: Option<Row>) -> Place {
+        let index = self.kb.get(r.index);
+        let place = |kb: &weft_ir::loops::KernelBuilder, at| kb.at(r.ptr, at);
+        let steps = self.kb.known_int(r.stride).map_or(0, |s| s.wrapping_mul(step));
+        match row {
+            None => place(&self.kb, index).plus(steps),
+            Some(Row::Near(offset)) => place(&self.kb, index).plus(offset.wrapping_add(steps)),
+            Some(Row::Far(offset)) => {
+                let at = self.kb.add(index, offset);
+                place(&self.kb, at).plus(steps)
+            }
         }
+    }
+
+    fn advance(&mut self, r: &Running, done: i64, steps: i64) {
+        let by = match self.kb.known_int(r.stride) {
+            Some(0) => return,
+            Some(_) if done < steps => return,
+            Some(stride) => self.kb.int(stride.wrapping_mul(steps)),
+            None => r.stride,
+        };
+        let index = self.kb.get(r.index);
+        let next = self.kb.add(index, by);
+        self.kb.set(r.index, next);
+    }
+
+    /// Distances of the rows of a block from the first, in the splat factor.
+    fn row_offsets(&mut self, product: &Product<'_>, count: usize) -> Vec<Row> {
+        let zero = self.kb.int(0);
+        let stride = product.rows.and_then(|r| product.splat.stride(r)).unwrap_or(zero);
+        let known = self.kb.known_int(stride);
+        (0i64..)
+            .take(count)
+            .map(|r| match known {
+                Some(stride) => Row::Near(stride.wrapping_mul(r)),
+                None => Row::Far(self.kb.mul_int(stride, r)),
+            })
+            .collect()
     }
 
     /// An element of a factor: spread over the lanes if it does not vary along them.

@@ -7,6 +7,9 @@ pub struct Target {
     pub vector_bytes: u32,
     /// Number of vector registers.
     pub registers: u32,
+    /// Number of vector registers that hold sums of a product: fewer than there are, since operands need some, and since a code
+    /// generator that moves sums between registers (for want of an instruction that adds in place) needs room for that.
+    pub accumulators: u32,
     /// First-level data cache of a core, in bytes.
     pub l1_bytes: u64,
     /// Second-level cache of a core, in bytes.
@@ -16,9 +19,10 @@ pub struct Target {
 }
 
 impl Default for Target {
-    /// 128-bit vectors in 16 registers, which is what the embedded backend generates on x86-64.
+    /// 128-bit vectors in 16 registers, which is what the embedded backend generates on x86-64. Eight accumulators were
+    /// measured to be best there; with twelve it spills.
     fn default() -> Self {
-        Self { vector_bytes: 16, registers: 16, l1_bytes: 32 << 10, l2_bytes: 512 << 10, threads: 1 }
+        Self { vector_bytes: 16, registers: 16, accumulators: 8, l1_bytes: 32 << 10, l2_bytes: 512 << 10, threads: 1 }
     }
 }
 
@@ -47,7 +51,7 @@ impl Target {
         let wide = u16::try_from(2 * self.vector_bytes / bytes.max(1)).unwrap_or(quantum).max(quantum);
         let lanes = lanes.min(wide).max(1);
         let per_row = self.registers_of(lanes, bytes);
-        let free = self.registers.saturating_sub(per_row + 1);
+        let free = self.registers.saturating_sub(per_row + 1).min(self.accumulators);
         let fit = (free / per_row).max(1);
         // Equal blocks waste less than full blocks and a small rest.
         let blocks = rows.max(1).div_ceil(fit);

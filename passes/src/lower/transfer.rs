@@ -254,13 +254,19 @@ impl Emitter<'_> {
 
     /// The place of an element of a tile in memory (of the first lane).
     pub(super) fn direct_place(&mut self, d: &Direct, p: &Point) -> Emit<weft_ir::loops::Place> {
+        let at = self.direct_index(d, p)?;
+        Ok(self.kb.at(d.ptr, at))
+    }
+
+    /// The index of an element of a tile in memory, from the tile's pointer.
+    pub(super) fn direct_index(&mut self, d: &Direct, p: &Point) -> Emit<Value> {
         let mut at = d.base;
         for (axis, stride) in &d.strides {
             let i = p.get(*axis).ok_or("an axis is not bound")?;
             let i = self.kb.mul(i, *stride);
             at = self.kb.add(at, i);
         }
-        Ok(self.kb.at(d.ptr, at))
+        Ok(at)
     }
 
     /// `store`: a tile into a buffer (or a table, for `table_set`).

@@ -1,5 +1,6 @@
 //! The semantic front end.
 
+mod bounds;
 mod causality;
 mod codes;
 mod examples;

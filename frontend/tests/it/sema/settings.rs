@@ -104,3 +104,17 @@ fn modules() {
     assert_eq!(compile(&format!("use lib.none\n{}", layer("x"))).unwrap_err(), "E0109");
     assert!(compile(&format!("use broken\n{}", layer("x"))).unwrap_err().starts_with("E00"));
 }
+
+#[test]
+fn shapes_determine_sizes() {
+    let text = "group g[e, n] { w[n,e] }
+        layer l { size E = 4, N = 8, P = 2\n axis b, t: time\n index e: E, n, i: N, k: n, h: E // P\n in x[b,t,e]\n param p: g[e, n], q[k], r[h]\n
+        out y[b,t] = sum(e: x) + sum(n, e: p.w) + sum(k: q) + sum(h: r) + sum(i: q[i]) }";
+    let (mut map, id) = crate::support::source(text);
+    let shapes = [("x", vec![2, 9, 6]), ("p.w", vec![10, 7]), ("q", vec![10]), ("r", vec![3]), ("other", vec![1])];
+    let shapes: Vec<(String, Vec<usize>)> = shapes.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
+    let sizes = weft::sema::sizes_from_shapes(&mut map, id, None, &shapes, &mut |_| None).unwrap();
+    assert_eq!(sizes, [("E".to_owned(), Number::Int(6)), ("N".to_owned(), Number::Int(10))]);
+    let checked = check_with(text, &Settings { recorded: sizes, ..Settings::default() }).unwrap();
+    assert_eq!(checked.values["E"], Number::Int(6));
+}

@@ -2,40 +2,13 @@
 
 use super::harness::{check, plan, set_tiles, text};
 
-/// A matrix product as the scheduler would make it: row tiles, column blocks, a loop over the contracted axis.
-const MATMUL: &str = "
-plan matmul {
-  size K = 20, N = 24
-  tile BT = 8, BN = 8, BK = 16
-  extent T
-  buffer x: f64[t: T, k: K] input
-  buffer w: f64[k: K, n: N] input
-  buffer y: f64[t: T, n: N] output
-
-  kernel product {
-    grid tt: ceil(T / BT), nn: ceil(N / BN)
-    axis i: BT where [tt * BT + i < T]
-    axis e: BN where [nn * BN + e < N]
-    axis k: BK
-    lanes e
-    %z = fill 0.0 as f64 on [i, e]
-    %y = loop k0 at p over k in dense(0, K) full [0, K) carry (%y0 = %z) {
-      %x = load x[tt * BT + i, p] where [p < K, tt * BT + i < T] else 0.0
-      %w = load w[p, nn * BN + e] where [p < K, nn * BN + e < N] else 0.0
-      %y1 = dot %x, %w, %y0 over k
-      yield %y1
-    }
-    store y[tt * BT + i, nn * BN + e] = %y where [tt * BT + i < T, nn * BN + e < N]
-  }
-}";
-
 fn single(text: &str) -> String {
     text.replace("f64", "f32")
 }
 
 #[test]
 fn matrix_product() {
-    for (n, (text, tolerance)) in [(MATMUL.to_owned(), 1e-13), (single(MATMUL), 1e-6)].into_iter().enumerate() {
+    for (n, (text, tolerance)) in [(text("matmul"), 1e-13), (single(&text("matmul")), 1e-6)].into_iter().enumerate() {
         for tile in [1, 3, 4, 8, 17, 32] {
             let mut plan = plan(&text, &[]);
             set_tiles(&mut plan, tile);
