@@ -3,9 +3,9 @@
 //! One order for all of them: value descending (for `argmin` ascending), then index ascending. -0 equals 0. A NaN
 //! among the members makes the value NaN and the index poison: there is no order.
 
+use super::judge::{self, Tolerance};
 use super::poison::{self, Element};
 use super::region::Region;
-use super::judge::{self, Tolerance};
 use super::threshold;
 use super::value::{Data, IntoData, Nest, Value};
 use crate::graph::{AxisId, Extremum, NodeId, ThresholdFamily};

@@ -74,12 +74,7 @@ impl Shapes<'_> {
         if let Op::Index(a) = self.graph.op(term)
             && let Some(own) = region.get(*a)
         {
-            return match own.last() {
-                Some(last) if last >= extent => {
-                    Positions::from_sorted(own.iter().take_while(|&p| p < extent).collect())
-                }
-                _ => own.clone(),
-            };
+            return own.below(extent);
         }
         match self.interval(term, region, &mut { BUDGET }) {
             Some((low, high)) => {
@@ -98,12 +93,12 @@ impl Shapes<'_> {
         }
     }
 
-    /// Values of a term `index + constant`.
+    /// Values of a term `index + constant` where the positions are a list.
     fn shifted(&self, term: NodeId, region: &Region) -> Option<Vec<i64>> {
         let form = crate::graph::affine::Affine::of(self.graph, term)?;
         let mut terms = form.terms();
         let (Some((&axis, 1)), None) = (terms.next(), terms.next()) else { return None };
-        let own = region.get(axis)?;
+        let own = region.get(axis).filter(|p| matches!(p, Positions::List(_)))?;
         Some(own.iter().map(|p| (p as i64).saturating_add(form.constant())).collect())
     }
 

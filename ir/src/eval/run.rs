@@ -152,7 +152,8 @@ impl<'r> Run<'r> {
             let op = self.graph.op(node);
             readers_of.insert(node, wanted.readers.iter().map(|r| r.0).collect());
             // Before the first step only imposed values are stored.
-            if matches!(op, Op::Input(_) | Op::Const(_) | Op::Index(_) | Op::Prev(_)) || self.stored.contains_key(&node) {
+            if matches!(op, Op::Input(_) | Op::Const(_) | Op::Index(_) | Op::Prev(_)) || self.stored.contains_key(&node)
+            {
                 continue;
             }
             let small = bytes(self.graph.dtype(node), &wanted.region) <= self.evaluator.options.store as f64;
@@ -294,7 +295,8 @@ impl<'r> Run<'r> {
                 _ => break,
             }
         }
-        let part = if need > budget && recs.is_empty() { self.cut_bound(node, &block(&chunk), &mut need) } else { None };
+        let part =
+            if need > budget && recs.is_empty() { self.cut_bound(node, &block(&chunk), &mut need) } else { None };
         if need > self.evaluator.options.memory as f64 {
             let limit = self.evaluator.options.memory as u64;
             return Err(Error::Memory { node: self.describe(node), need: need as u64, limit });

@@ -49,5 +49,5 @@ pub mod prove;
 pub use axes::{Axis, AxisId, AxisSet, Domain, DomainId, Extent, Role};
 pub use map::{MapFn, Signature, floor_div};
 pub use node::{Error, Graph, Init, Input, InputId, InputKind, NodeId, Output, RecDecl, RecId};
-pub use parse::ParseError;
 pub use op::{Extremum, Op, Scalar, ThresholdFamily};
+pub use parse::ParseError;

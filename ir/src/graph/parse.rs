@@ -327,7 +327,9 @@ impl Parser {
         let Some(depth) = depth.checked_sub(1) else { return c.error("this initialiser is too deep") };
         c.skip();
         let start = c.clone();
-        if !c.rest().starts_with(|ch: char| ch.is_alphabetic()) || c.rest().starts_with("inf") || c.rest().starts_with("NaN")
+        if !c.rest().starts_with(|ch: char| ch.is_alphabetic())
+            || c.rest().starts_with("inf")
+            || c.rest().starts_with("NaN")
         {
             return Ok(Init::Const(c.parsed("a number")?));
         }

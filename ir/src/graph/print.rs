@@ -31,7 +31,8 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut seen: FxHashSet<String> = FxHashSet::default();
     names
         .map(|n| {
-            let mut n: String = n.chars().map(|c| if c.is_alphanumeric() || "_.'$".contains(c) { c } else { '_' }).collect();
+            let mut n: String =
+                n.chars().map(|c| if c.is_alphanumeric() || "_.'$".contains(c) { c } else { '_' }).collect();
             if n.is_empty() {
                 n.push('_');
             }

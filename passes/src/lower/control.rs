@@ -1,6 +1,8 @@
 //! Statements: scalars, loops, branches, and the values that go around them.
 
-use weft_ir::kernel::{Atom, AxisId, Carried, Domain, Expr, Guard, If, Inst, Loop, OpCode, Stmt, ValueId, VarDef, VarId, While};
+use weft_ir::kernel::{
+    Atom, AxisId, Carried, Domain, Expr, Guard, If, Inst, Loop, OpCode, Stmt, ValueId, VarDef, VarId, While,
+};
 use weft_ir::loops::{Binary, Compare, Elem, Ty, Unroll, Value};
 
 use super::emit::{Emitter, Storage};
@@ -12,7 +14,9 @@ impl Emitter<'_> {
     pub(super) fn body(&mut self, stmts: &[Stmt]) -> Emit<()> {
         for stmt in stmts {
             match stmt {
-                Stmt::Let(var) => self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?,
+                Stmt::Let(var) => {
+                    self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?
+                }
                 Stmt::Inst(inst) => self.inst(inst).map_err(|m| self.place_fault(inst, &m))?,
                 Stmt::Loop(l) => self.for_loop(l)?,
                 Stmt::While(w) => self.bounded_while(w)?,

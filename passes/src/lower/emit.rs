@@ -2,7 +2,8 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::kernel::{
-    Access, AxisId, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type, ValueId, VarId,
+    Access, AxisId, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type, ValueId,
+    VarId,
 };
 use weft_ir::loops::{self, Const, Elem, KernelBuilder, Ty, Unroll, Value};
 use weft_ir::program::{Argument, Formula};
@@ -178,11 +179,8 @@ impl<'a> Emitter<'a> {
         self.lend(|e, kb| {
             // Both closures need the emitter, one after the other.
             let cell = std::cell::RefCell::new(e);
-            let (a, b) = kb.if_else(
-                cond,
-                |kb| cell.borrow_mut().fill(kb, then),
-                |kb| cell.borrow_mut().fill(kb, otherwise),
-            );
+            let (a, b) =
+                kb.if_else(cond, |kb| cell.borrow_mut().fill(kb, then), |kb| cell.borrow_mut().fill(kb, otherwise));
             a.and(b)
         })
     }

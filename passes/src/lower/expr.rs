@@ -151,9 +151,7 @@ impl Emitter<'_> {
         let ty = self.kb.ty(a);
         let element = ty.elem();
         let b = args.get(1).copied().unwrap_or(a);
-        let fold = |e: &mut Self, op: Binary| {
-            args.iter().skip(1).fold(a, |acc, x| e.kb.binary(op, acc, *x))
-        };
+        let fold = |e: &mut Self, op: Binary| args.iter().skip(1).fold(a, |acc, x| e.kb.binary(op, acc, *x));
         Ok(match function {
             MapFn::Neg => self.kb.unary(Unary::Neg, a),
             MapFn::Add => fold(self, Binary::Add),

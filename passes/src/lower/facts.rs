@@ -5,7 +5,9 @@
 //! be updated in place.
 
 use rustc_hash::FxHashMap;
-use weft_ir::kernel::{Access, Expr, Guard, If, Inst, Kernel, Loop, OpCode, Place, Stmt, ValueId, VarDef, VarId, While};
+use weft_ir::kernel::{
+    Access, Expr, Guard, If, Inst, Kernel, Loop, OpCode, Place, Stmt, ValueId, VarDef, VarId, While,
+};
 
 /// A body of statements: the kernel's, a loop's, a branch's.
 #[derive(Clone, Copy, Debug)]

@@ -142,7 +142,8 @@ impl Emitter<'_> {
         }
         let mut all = None;
         for atom in &guard.atoms {
-            let (Some((al, ah)), Some((bl, bh))) = (self.ends(&atom.lhs, axes, p)?, self.ends(&atom.rhs, axes, p)?) else {
+            let (Some((al, ah)), Some((bl, bh))) = (self.ends(&atom.lhs, axes, p)?, self.ends(&atom.rhs, axes, p)?)
+            else {
                 return Ok(None);
             };
             let holds = match atom.cmp {

@@ -140,10 +140,9 @@ impl Emitter<'_> {
         match x {
             Int::Lanes(lanes) => lanes.clone(),
             Int::Affine(base, 0) => vec![*base; width],
-            Int::Affine(base, step) => (0i64..)
-                .take(width)
-                .map(|lane| self.kb.add_int(*base, step.wrapping_mul(lane)))
-                .collect(),
+            Int::Affine(base, step) => {
+                (0i64..).take(width).map(|lane| self.kb.add_int(*base, step.wrapping_mul(lane))).collect()
+            }
         }
     }
 

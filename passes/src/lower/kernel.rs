@@ -189,8 +189,7 @@ impl Emitter<'_> {
             self.formula(&rows);
             let at = self.dims.iter().position(|(f, _)| *f == rows).ok_or("a dimension is lost")?;
             let name = format!("{}_lengths", extent.name.replace('\'', "_"));
-            let ptr =
-                self.kb.buffer(name, loops::Elem::I64, loops::Access::Read, &[KernelBuilder::dim_extent(at)]);
+            let ptr = self.kb.buffer(name, loops::Elem::I64, loops::Access::Read, &[KernelBuilder::dim_extent(at)]);
             self.args.push(Argument::Lengths(e));
             self.lengths.insert(id, ptr);
         }
@@ -259,7 +258,13 @@ impl Emitter<'_> {
                         if x != 0 { x * sign(b) } else { y * sign(a) }
                     }
                     BinOp::Mod => 0,
-                    _ => if x != 0 { x } else { y },
+                    _ => {
+                        if x != 0 {
+                            x
+                        } else {
+                            y
+                        }
+                    }
                 }
             }
             _ => 0,

@@ -239,7 +239,8 @@ impl<'a> Layout<'a> {
                 continue;
             };
             let operand = matches!(u.role, Role::Operand(_));
-            let pure = matches!(inst.op, OpCode::Map | OpCode::Cast | OpCode::Select | OpCode::Rescale | OpCode::Expand);
+            let pure =
+                matches!(inst.op, OpCode::Map | OpCode::Cast | OpCode::Select | OpCode::Rescale | OpCode::Expand);
             if !inst.results.is_empty() && inst.results.iter().all(|r| self.inline[r.index()]) {
                 for r in &inst.results {
                     self.collect_reads(*r, home, pointwise && operand && pure, found);

@@ -53,21 +53,16 @@ use weft_ir::program::{Buffer, Extent, Formula, Program};
 /// A construct that the CPU lowering does not support, or a plan that is not well-formed; the kernel and the statement
 /// are named.
 pub fn lower(plan: &Plan, target: &Target) -> Result<Program, Error> {
-    let mut program = Program {
-        name: plan.name.clone(),
-        extents: Vec::new(),
-        buffers: Vec::new(),
-        launches: Vec::new(),
-    };
+    let mut program =
+        Program { name: plan.name.clone(), extents: Vec::new(), buffers: Vec::new(), launches: Vec::new() };
     for extent in &plan.extents {
-        program.extents.push(Extent { name: extent.name.clone(), over: extent.over.map(weft_ir::kernel::ExtentId::index) });
+        program
+            .extents
+            .push(Extent { name: extent.name.clone(), over: extent.over.map(weft_ir::kernel::ExtentId::index) });
     }
     for buffer in &plan.buffers {
-        let fault = |message: String| Error {
-            kernel: plan.name.clone(),
-            what: format!("buffer {}", buffer.name),
-            message,
-        };
+        let fault =
+            |message: String| Error { kernel: plan.name.clone(), what: format!("buffer {}", buffer.name), message };
         let mut dims: Vec<Formula> = Vec::new();
         for dim in &buffer.dims {
             let extent = bounds::range(plan, &dim.extent, &|e| match e {

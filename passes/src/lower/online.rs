@@ -63,8 +63,7 @@ impl Emitter<'_> {
         let elem = self.kb.ty(old).elem();
         let start = neutral_of(&mut self.kb, Monoid::Max, Ty::vector(elem, width));
         let old = if self.kb.ty(old).is_vector() || width == 1 { old } else { self.kb.splat(old, width) };
-        let vars: Vec<Var> =
-            (0..chains).map(|i| self.kb.var("max", if i == 0 { old } else { start })).collect();
+        let vars: Vec<Var> = (0..chains).map(|i| self.kb.var("max", if i == 0 { old } else { start })).collect();
         self.walk(outer, &[s], p, &mut |e, p| {
             e.for_extent(extent, chains, |e, at| {
                 for (i, var) in (0i64..).zip(&vars) {

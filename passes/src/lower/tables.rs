@@ -49,7 +49,9 @@ impl Emitter<'_> {
                 && index.iter().any(|e| self.is_offset(e, a))
         };
         let mut fit: Vec<AxisId> = axes.iter().filter(|a| self.extent(*a) > 1 && alone(*a)).collect();
-        fit.sort_by_key(|a| (Some(*a) == preferred, index.last().is_some_and(|e| self.is_offset(e, *a)), self.extent(*a)));
+        fit.sort_by_key(|a| {
+            (Some(*a) == preferred, index.last().is_some_and(|e| self.is_offset(e, *a)), self.extent(*a))
+        });
         fit.last().copied()
     }
 
@@ -66,22 +68,13 @@ impl Emitter<'_> {
                 let free = |e: &Expr| !self.kernel.expr_axes(e).contains(axis);
                 (self.is_offset(a, axis) && free(b)) || (free(a) && self.is_offset(b, axis))
             }
-            Expr::Binary(BinOp::Sub, a, b) => {
-                self.is_offset(a, axis) && !self.kernel.expr_axes(b).contains(axis)
-            }
+            Expr::Binary(BinOp::Sub, a, b) => self.is_offset(a, axis) && !self.kernel.expr_axes(b).contains(axis),
             _ => false,
         }
     }
 
     /// `place = op(place, x)` where the mask holds.
-    fn update(
-        &mut self,
-        address: &Address,
-        span: Option<Span>,
-        mask: Option<Value>,
-        op: Binary,
-        x: Value,
-    ) -> Emit<()> {
+    fn update(&mut self, address: &Address, span: Option<Span>, mask: Option<Value>, op: Binary, x: Value) -> Emit<()> {
         if let Some(mask) = mask.filter(|m| !self.kb.ty(*m).is_vector()) {
             return self.if_then(mask, |e| e.update(address, span, None, op, x));
         }

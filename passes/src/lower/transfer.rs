@@ -197,11 +197,9 @@ impl Emitter<'_> {
         }
         match self.holds_everywhere(&guard, axes, &origin)? {
             None => self.fetch_where(inst, v, access, &guard),
-            Some(all) => self.if_else(
-                all,
-                |e| e.fetch_where(inst, v, access, &free),
-                |e| e.fetch_where(inst, v, access, &guard),
-            ),
+            Some(all) => {
+                self.if_else(all, |e| e.fetch_where(inst, v, access, &free), |e| e.fetch_where(inst, v, access, &guard))
+            }
         }
     }
 
@@ -281,11 +279,9 @@ impl Emitter<'_> {
         }
         match self.holds_everywhere(&guard, axes, &Point::default())? {
             None => self.store_where(x, access, axes, &guard),
-            Some(all) => self.if_else(
-                all,
-                |e| e.store_where(x, access, axes, &free),
-                |e| e.store_where(x, access, axes, &guard),
-            ),
+            Some(all) => {
+                self.if_else(all, |e| e.store_where(x, access, axes, &free), |e| e.store_where(x, access, axes, &guard))
+            }
         }
     }
 

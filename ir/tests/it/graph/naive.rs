@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use weft_ir::eval::{Elements, Tensor};
-use weft_ir::graph::{AxisId, DomainId, Extent, Extremum, Graph, MapFn, NodeId, Op, Scalar, ThresholdFamily, floor_div};
+use weft_ir::graph::{
+    AxisId, DomainId, Extent, Extremum, Graph, MapFn, NodeId, Op, Scalar, ThresholdFamily, floor_div,
+};
 
 /// One element, or nothing where a read is outside an axis.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -19,7 +21,7 @@ type Env = BTreeMap<AxisId, usize>;
 
 pub(super) struct Naive<'g> {
     pub(super) graph: &'g Graph,
-    pub(super) tensors: HashMap<String, Tensor>,
+    pub(super) tensors: BTreeMap<String, Tensor>,
     /// Extents of domains that are given when a layer runs, and lengths of ragged ones.
     pub(super) sizes: HashMap<DomainId, usize>,
     pub(super) lengths: HashMap<DomainId, Vec<usize>>,
@@ -29,7 +31,7 @@ pub(super) struct Naive<'g> {
 impl<'g> Naive<'g> {
     pub(super) fn new(
         graph: &'g Graph,
-        tensors: HashMap<String, Tensor>,
+        tensors: BTreeMap<String, Tensor>,
         sizes: HashMap<DomainId, usize>,
         lengths: HashMap<DomainId, Vec<usize>>,
     ) -> Self {
@@ -227,9 +229,8 @@ impl<'g> Naive<'g> {
             },
             Op::Threshold { family, axis, .. } => {
                 let F(k) = self.at(g.operands(node)[1], env) else { return Undefined };
-                self.ranked(node, *axis, Extremum::Max, env).map_or(Undefined, |list| {
-                    F(threshold(*family, &list.iter().map(|m| m.0).collect::<Vec<_>>(), k))
-                })
+                self.ranked(node, *axis, Extremum::Max, env)
+                    .map_or(Undefined, |list| F(threshold(*family, &list.iter().map(|m| m.0).collect::<Vec<_>>(), k)))
             }
         }
     }

@@ -313,8 +313,7 @@ impl<'a> Build<'a> {
         let it = self.g.index(time).ok()?;
         let zero = self.g.int(0);
         let mut fresh = self.g.map(MapFn::Eq, &[it, zero]).ok()?;
-        let restarts: Vec<NodeId> =
-            self.bools.iter().copied().filter(|&n| self.g.free(n).is_subset(&own)).collect();
+        let restarts: Vec<NodeId> = self.bools.iter().copied().filter(|&n| self.g.free(n).is_subset(&own)).collect();
         if self.tape.below(2) == 0 && !restarts.is_empty() {
             let restart = self.tape.pick(&restarts);
             fresh = self.g.map(MapFn::Or, &[fresh, restart]).ok()?;
@@ -348,13 +347,13 @@ impl<'a> Build<'a> {
     }
 }
 
-fn inputs(graph: &Graph, lengths: &[usize], seed: u16) -> HashMap<String, Tensor> {
+fn inputs(graph: &Graph, lengths: &[usize], seed: u16) -> BTreeMap<String, Tensor> {
     let mut state = u64::from(seed) + 1;
     let mut next = move |n: i64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as i64 % n
     };
-    let mut out = HashMap::new();
+    let mut out = BTreeMap::new();
     for input in graph.inputs() {
         let extent = |a: &AxisId| match &*graph.axis(*a).name {
             "b" => BATCH,
@@ -444,16 +443,21 @@ fn compare(g: &Graph, (db, dt): (DomainId, DomainId), lengths: &[usize], seed: u
                             (Elements::Bool(x), Some(Element::B(y))) => x[i] == *y,
                             _ => false,
                         };
-                        prop_assert!(same, "{how}: {} at {i}, lengths {lengths:?}: {:?}, not {w:?}\n{g}", o.name, t.data);
+                        prop_assert!(
+                            same,
+                            "{how}: {} at {i}, lengths {lengths:?}: {:?}, not {w:?}\n{g}",
+                            o.name,
+                            t.data
+                        );
                     }
                     Ok(())
                 }
             }
         };
-        for (ev, how) in [(Evaluator::new(&single, &bind).unwrap(), "whole"), (
-            Evaluator::with_options(&single, &bind, tiny).unwrap(),
-            "blocks",
-        )] {
+        for (ev, how) in [
+            (Evaluator::new(&single, &bind).unwrap(), "whole"),
+            (Evaluator::with_options(&single, &bind, tiny).unwrap(), "blocks"),
+        ] {
             check(ev.outputs().map(|mut o| o.swap_remove_index(0).unwrap().1), how)?;
         }
         // Any rows of it, in any order.
@@ -466,7 +470,11 @@ fn compare(g: &Graph, (db, dt): (DomainId, DomainId), lengths: &[usize], seed: u
                 let (part, full) = (part.to_f64(), full.to_f64());
                 for (i, x) in part.iter().enumerate() {
                     let y = full[i / rows.len() * n + rows[i % rows.len()]];
-                    prop_assert!(x.to_bits() == y.to_bits() || (x - y).abs() < 1e-12, "row of {}: {x} {y}\n{g}", o.name);
+                    prop_assert!(
+                        x.to_bits() == y.to_bits() || (x - y).abs() < 1e-12,
+                        "row of {}: {x} {y}\n{g}",
+                        o.name
+                    );
                 }
             }
         }

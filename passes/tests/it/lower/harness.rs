@@ -141,7 +141,8 @@ pub(crate) fn both(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl Fn
         run_state.write(&buffer.name, &to_data(buffer.elem, &x.data)).unwrap();
         bindings = bindings.buffer(&buffer.name, x);
     }
-    let interpreted = run(plan, &bindings, Options { seed, ..Options::default() }).unwrap_or_else(|e| panic!("{e}\n{plan}"));
+    let interpreted =
+        run(plan, &bindings, Options { seed, ..Options::default() }).unwrap_or_else(|e| panic!("{e}\n{plan}"));
     let outputs = || plan.buffers.iter().filter(|b| matches!(b.role, Role::Output | Role::Decision));
     let mut results: Vec<Vec<(String, Vec<f64>)>> = Vec::new();
     for pool in [&pools()[0], &pools()[1], &pools()[1]] {
