@@ -106,7 +106,16 @@ pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
         Some(false) => Some("not causal".to_owned()),
         None => Some("no time axis".to_owned()),
     });
-    facts.extend(report.recurrences.iter().map(|(name, class)| format!("rec {name}: {class}")));
+    // A function with a recurrence that is called twice makes two of one name.
+    let mut recurrences: Vec<(String, usize)> = Vec::new();
+    for (name, class) in &report.recurrences {
+        let text = format!("rec {name}: {class}");
+        match recurrences.iter_mut().find(|(t, _)| *t == text) {
+            Some((_, n)) => *n += 1,
+            None => recurrences.push((text, 1)),
+        }
+    }
+    facts.extend(recurrences.into_iter().map(|(text, n)| if n == 1 { text } else { format!("{text} (x{n})") }));
     facts.push(format!("inputs: {}", report.inputs));
     facts.retain(|f| !f.is_empty());
     out += "\n";

@@ -26,7 +26,7 @@ use super::watch::{Phase, Watch};
 use crate::diagnostics::codes;
 use weft_ir::DType;
 use weft_ir::eval::{Evaluator, Tensor, Tolerance};
-use weft_ir::graph::{AxisId, Extent, Graph, Output, Role};
+use weft_ir::graph::{AxisId, Extent, Graph, NodeId, Op, Output, Role};
 
 /// How much of the outputs the evaluator computes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -216,7 +216,7 @@ fn compare_with_evaluator(
         });
         let rows = judged.map_err(evaluator)?.into_iter();
         report.decisions =
-            rows.map(|j| DecisionRow { name: label(graph, &j), worst: j.worst, position: j.position }).collect();
+            rows.map(|j| DecisionRow { name: label(graph, j.node), worst: j.worst, position: j.position }).collect();
     }
     let wanted = watch.time(Phase::Evaluate, || expected(graph, &truth, &executed.outputs, sample))?;
     let mut magnified: Option<FxHashMap<String, f64>> = None;
@@ -249,8 +249,21 @@ fn compare_with_evaluator(
     Ok(())
 }
 
-fn label(graph: &Graph, judgement: &weft_ir::eval::check::Judgement) -> String {
-    graph.label(judgement.node).map_or_else(|| judgement.name.clone(), str::to_owned)
+/// The decision's name in the source, or its op and what it decides about.
+fn label(graph: &Graph, node: NodeId) -> String {
+    if let Some(label) = graph.label(node) {
+        return label.to_owned();
+    }
+    let mut about = graph.operands(node).first().copied();
+    while let Some(id) = about {
+        match (graph.label(id), graph.op(id)) {
+            (Some(label), _) => return format!("{} of {label}", graph.op(node).name()),
+            (None, Op::Sub { .. }) => about = graph.args(id).first().copied(),
+            (None, Op::Input(i)) => return format!("{} of {}", graph.op(node).name(), graph.input(*i).name),
+            (None, _) => break,
+        }
+    }
+    graph.op(node).name().to_owned()
 }
 
 /// For every output what was found and what the evaluator says, cut to the sample.

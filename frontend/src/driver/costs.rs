@@ -257,7 +257,10 @@ impl<'p> Walk<'p> {
 
     fn how(&self, l: &Loop) -> String {
         let axis = l.axis.and_then(|a| self.kernel.axes.get(a.index())).map_or("", |a| a.name.as_str());
+        // Axes that the compiler made are called after one of the source, with a mark.
+        let axis = axis.split('\'').next().unwrap_or(axis);
         match &l.domain {
+            Domain::Dense { .. } if l.axis.is_none() => "one by one".to_owned(),
             Domain::Dense { .. } => format!("by {axis}"),
             Domain::Strided { stride, .. } => {
                 let stride = self.eval(stride).map_or_else(|| "?".to_owned(), |n| n.to_string());

@@ -75,7 +75,7 @@ pub fn prepare(
 /// Runs a layer.
 ///
 /// # Errors
-/// E0518 if memory does not suffice, E0606 if an undefined value reaches an output, E0607 if the layer uses what the evaluator lacks.
+/// E0518 if memory does not suffice, E0606 if an undefined value reaches an output.
 pub fn execute(loaded: &Loaded, ready: &Ready, bound: &Bound, watch: &mut Watch<'_>) -> Result<Executed, Fault> {
     let graph = &loaded.checked.graph;
     match ready {
@@ -100,11 +100,14 @@ pub(crate) fn evaluator(error: eval::Error) -> Fault {
             Fault::user(codes::E0518, format!("the evaluator: {error}")).hint("make the runtime extents smaller")
         }
         eval::Error::Undefined { .. } => Fault::user(codes::E0606, error.to_string()),
-        eval::Error::Unsupported { .. } => Fault::user(codes::E0607, format!("the evaluator: {error}")),
         eval::Error::Input { .. } | eval::Error::Extent { .. } => {
             Fault::bug(format!("the evaluator refuses inputs that were checked: {error}"))
         }
-        eval::Error::Request(_) | eval::Error::Graph(_) | eval::Error::Malformed { .. } => {
+        // Forms that the evaluator does not have are none that the front end lets through.
+        eval::Error::Request(_)
+        | eval::Error::Graph(_)
+        | eval::Error::Malformed { .. }
+        | eval::Error::Unsupported { .. } => {
             Fault::bug(format!("the evaluator: {error}"))
         }
     }

@@ -31,9 +31,4 @@ codes! {
         wrong: "$ weft check undefined.weft --backend evaluator",
         right: "$ weft check layer.weft --backend evaluator",
     }
-    E0607 = "form that the evaluator lacks" {
-        "The evaluator, which says what a layer means, does not have this form yet; the message says which.",
-        wrong: "$ weft check unevaluated.weft --backend evaluator",
-        right: "$ weft check layer.weft --backend evaluator",
-    }
 }
