@@ -168,9 +168,11 @@ impl Gen {
     }
     /// Stores all values made since `from`.
     fn outputs_since(&mut self, from: usize) {
-        for (name, elem, axes) in self.values[from..].to_vec() {
-            self.output(&name, &elem, &axes);
+        let made = self.values.split_off(from);
+        for (name, elem, axes) in &made {
+            self.output(name, elem, axes);
         }
+        self.values.extend(made);
     }
     fn plan(&self, case: &Case) -> String {
         let float = if case.double { "f64" } else { "f32" };
