@@ -125,11 +125,27 @@ impl<'p> KernelBuilder<'p> {
         self.kernel.axes.push(Axis { name, extent: extent.into(), valid: Guard::always() });
         AxisId::new(self.kernel.axes.len() - 1)
     }
-    /// Says which elements of an axis are not padding.
+    /// Says which elements of an axis are not padding. Axes are declared before the body, so scalars of the body are replaced by
+    /// their definitions.
     pub fn set_valid(&mut self, axis: AxisId, valid: impl Into<Guard>) {
-        if let Some(a) = self.kernel.axes.get_mut(axis.index()) {
-            a.valid = valid.into();
+        let mut valid = valid.into();
+        for atom in &mut valid.atoms {
+            atom.lhs = self.spelled_out(&atom.lhs);
+            atom.rhs = self.spelled_out(&atom.rhs);
         }
+        if let Some(a) = self.kernel.axes.get_mut(axis.index()) {
+            a.valid = valid;
+        }
+    }
+    fn spelled_out(&self, expr: &Expr) -> Expr {
+        // `substitute` keeps the index of a ragged extent among its leaves, so one pass down reaches everything.
+        expr.substitute(&|leaf| match leaf {
+            Expr::Var(v) => match self.kernel.var(*v).map(|v| &v.def) {
+                Some(VarDef::Let(e)) => Some(self.spelled_out(e)),
+                _ => None,
+            },
+            _ => None,
+        })
     }
     /// Names the axis that is best vectorised.
     pub fn lanes(&mut self, axis: AxisId) {
@@ -434,7 +450,8 @@ impl<'p> KernelBuilder<'p> {
         Vec::new()
     }
 
-    /// Appends the kernel to the plan.
+    /// Appends the kernel to the plan, its scalars and values numbered anew in the order of the text: ids that the builder gave out
+    /// mean nothing in it.
     ///
     /// # Errors
     /// The first error of any call since [`Self::new`], or a body that is still open.
@@ -446,6 +463,7 @@ impl<'p> KernelBuilder<'p> {
             return Err(BuildError { kernel: self.kernel.name, message });
         }
         self.kernel.body = self.open.pop().map(|(_, body)| body).unwrap_or_default();
+        self.kernel.renumber();
         self.plan.kernels.push(self.kernel);
         Ok(KernelId::new(self.plan.kernels.len() - 1))
     }

@@ -61,8 +61,9 @@
 //! # Loops
 //!
 //! A [`Loop`] walks a dense or strided range, a list in memory, a table, or a single point; tile by tile along its axis, in order,
-//! carrying values. In iterations inside its `full` range all affine atoms that speak of the loop hold at all elements, so that a
-//! lowering makes a second body without them; this is all there is to causal skipping and windows. Opaque conditions stay.
+//! carrying values. In iterations inside its `full` range all affine atoms that speak of the loop (and not of data) hold at all
+//! elements, so that a lowering makes a second body without them; this is all there is to causal skipping and windows. Opaque
+//! conditions stay.
 //!
 //! # Sums of exponentials
 //!
@@ -99,6 +100,7 @@ mod ops;
 mod parse;
 mod plan;
 mod print;
+mod renumber;
 mod types;
 mod typing;
 pub mod verify;

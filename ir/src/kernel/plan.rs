@@ -1,6 +1,6 @@
 //! Plans, buffers, kernels and their statements.
 
-use super::expr::{Expr, Guard};
+use super::expr::{Atom, Expr, Guard};
 use super::ids::{AxisId, AxisSet, BufferId, ExtentId, KernelId, ParamId, ScratchId, ValueId, VarId};
 use super::ops::{Access, Inst};
 use super::types::{ElemType, Literal, Type};
@@ -286,8 +286,8 @@ pub struct Loop {
     /// The elements.
     pub domain: Domain,
     /// In iterations whose elements all lie in this range of the index (c of a strided loop, the entry of a list), every atom that
-    /// speaks of the loop's index, position or axis, in any guard of the body, is true at all elements that are not padding of
-    /// other axes: code for them may leave those atoms out.
+    /// speaks of the loop's index, position or axis and not of data ([`Kernel::is_claimed`]), in any guard of the body, is true at
+    /// all elements that are not padding of other axes: code for them may leave those atoms out.
     pub full: Option<(Expr, Expr)>,
     /// Values carried from iteration to iteration.
     pub carried: Vec<Carried>,
@@ -410,8 +410,28 @@ impl Kernel {
         let opaque = guard.opaque.iter().map(|v| self.value_type(*v).map_or(AxisSet::EMPTY, |t| t.axes));
         atoms.chain(opaque).fold(AxisSet::EMPTY, AxisSet::union)
     }
-    /// Does an expression speak of a loop: of its index, position or axis, directly or through other scalars? Such atoms may be
-    /// left out inside the loop's `full` range.
+    /// Does a loop's `full` range claim the atom? It claims those that speak of the loop and do not depend on data (on integer
+    /// tiles, entries of lists, scalars that were loaded): only those may be left out.
+    pub fn is_claimed(&self, atom: &Atom, l: &Loop) -> bool {
+        let sides = [&atom.lhs, &atom.rhs];
+        sides.iter().any(|e| self.speaks_of(e, l)) && !sides.iter().any(|e| self.depends_on_data(e))
+    }
+    fn depends_on_data(&self, expr: &Expr) -> bool {
+        let mut found = false;
+        expr.visit(&mut |e| {
+            found |= match e {
+                Expr::Value(_) => true,
+                Expr::Var(v) => match self.var(*v).map(|var| &var.def) {
+                    Some(VarDef::Let(e) | VarDef::Position(e)) => self.depends_on_data(e),
+                    Some(VarDef::Load(_) | VarDef::Entry(_) | VarDef::Scalar(_)) => true,
+                    _ => false,
+                },
+                _ => false,
+            };
+        });
+        found
+    }
+    /// Does an expression speak of a loop: of its index, position or axis, directly or through other scalars?
     pub fn speaks_of(&self, expr: &Expr, l: &Loop) -> bool {
         let on_axis = |axes: AxisSet| l.axis.is_some_and(|a| axes.contains(a));
         let mut found = false;

@@ -170,9 +170,7 @@ impl<'a> Env<'a> {
             if atom.cmp.eval(self.eval(&atom.lhs, coords)?, self.eval(&atom.rhs, coords)?) {
                 continue;
             }
-            let speaks = |f: &&Frame<'_>| {
-                f.full && (self.kernel.speaks_of(&atom.lhs, f.l) || self.kernel.speaks_of(&atom.rhs, f.l))
-            };
+            let speaks = |f: &&Frame<'_>| f.full && self.kernel.is_claimed(atom, f.l);
             let Some(frame) = self.frames.iter().find(speaks) else { return Ok(false) };
             claimed.get_or_insert((atom, frame));
         }

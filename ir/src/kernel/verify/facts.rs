@@ -200,11 +200,7 @@ impl<'a> Facts<'a> {
             }
             VarDef::LoopIndex => {
                 let copy = self.copy_of_var(id, copy);
-                let (x, new) = self.intern(Unknown::Var(id, copy));
-                if new {
-                    self.loop_index(id, &x, copy);
-                }
-                Some(x)
+                self.loop_index(id, copy)
             }
             VarDef::Load(access) | VarDef::Entry(access) => {
                 let copy = if var.axes.is_empty() { self.copy_of_var(id, copy) } else { copy };
@@ -231,29 +227,27 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn loop_index(&mut self, id: VarId, x: &Linear, copy: Copy) {
-        let Some(l) = self.defs.loops.get(&id).copied() else { return };
+    /// The index of a loop is `lo + step * k` for an unknown k: written so, and not as an unknown that equals it, because
+    /// elimination of k would forget that the index is a multiple of the step.
+    fn loop_index(&mut self, id: VarId, copy: Copy) -> Option<Linear> {
+        let l = self.defs.loops.get(&id).copied()?;
         let zero = Expr::Const(0);
-        let (lo, hi) = match &l.domain {
-            Domain::Dense { lo, hi } | Domain::Strided { lo, hi, .. } => (lo, hi),
-            Domain::List { count, .. } | Domain::Table { count } => (&zero, count),
-            Domain::Point { .. } => {
-                self.know_range(x, 0, 0);
-                return;
-            }
+        let lo = match &l.domain {
+            Domain::Dense { lo, .. } | Domain::Strided { lo, .. } => lo,
+            Domain::List { .. } | Domain::Table { .. } => &zero,
+            Domain::Point { .. } => return Some(Linear::constant(0)),
         };
-        let step = l.axis.map_or(Some(1), |a| self.kernel.axis_extent(self.plan, a)).unwrap_or(1);
-        if let Some(hi) = self.linear_in(hi, copy, &[]) {
-            self.facts.extend(hi.minus(x).and_then(|d| d.add_constant(-1)));
-        }
-        if let Some(lo) = self.linear_in(lo, copy, &[]) {
-            self.know_ge(x, &lo);
-            let (steps, _) = self.intern(Unknown::Steps(id, copy));
-            if let Some(at) = steps.times(i128::from(step)).and_then(|s| s.plus(&lo)) {
-                self.know_ge(x, &at);
-                self.know_ge(&at, x);
+        let step = l.axis.map_or(Some(1), |a| self.kernel.axis_extent(self.plan, a))?;
+        let lo = self.linear_in(lo, copy, &[])?;
+        let (steps, new) = self.intern(Unknown::Steps(id, copy));
+        let x = steps.combine(i128::from(step), &lo, 1)?;
+        if new {
+            self.know_ge(&steps, &Linear::constant(0));
+            if let Some(hi) = l.domain.end().and_then(|hi| self.linear_in(hi, copy, &[])) {
+                self.facts.extend(hi.minus(&x).and_then(|d| d.add_constant(-1)));
             }
         }
+        Some(x)
     }
 
     /// What the declared range of a buffer says about an element of it.

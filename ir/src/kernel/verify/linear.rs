@@ -108,16 +108,23 @@ pub(super) fn impossible(facts: &[Linear], splits: &[Split]) -> bool {
 fn eliminate(facts: Vec<Linear>) -> bool {
     let Some(mut facts) = simplified(facts) else { return true };
     loop {
-        // The unknown whose elimination makes the fewest new inequalities.
-        let mut unknowns: Vec<(usize, usize, usize)> = Vec::new();
+        // (unknown, lower bounds, upper bounds, all coefficients are 1 or -1)
+        let mut unknowns: Vec<(usize, usize, usize, bool)> = Vec::new();
         for (x, c) in facts.iter().flat_map(|f| &f.terms) {
-            match unknowns.iter_mut().find(|(y, ..)| y == x) {
-                Some(entry) if *c > 0 => entry.1 += 1,
-                Some(entry) => entry.2 += 1,
-                None => unknowns.push((*x, usize::from(*c > 0), usize::from(*c < 0))),
+            let at = unknowns.iter().position(|(y, ..)| y == x).unwrap_or_else(|| {
+                unknowns.push((*x, 0, 0, true));
+                unknowns.len() - 1
+            });
+            if let Some((_, lower, upper, unit)) = unknowns.get_mut(at) {
+                *lower += usize::from(*c > 0);
+                *upper += usize::from(*c < 0);
+                *unit &= c.abs() == 1;
             }
         }
-        let Some((x, lower, upper)) = unknowns.into_iter().min_by_key(|(x, l, u)| (l * u, *x)) else { return false };
+        // First those whose elimination loses no integer solution, so that tightening sees multiples (of a step, of a divisor)
+        // meet each other; then the one that makes the fewest new inequalities.
+        let next = unknowns.into_iter().min_by_key(|(x, l, u, unit)| (!(*unit && l * u <= 40), l * u, *x));
+        let Some((x, lower, upper, _)) = next else { return false };
         if lower * upper > MAX_INEQUALITIES {
             return false;
         }

@@ -27,7 +27,8 @@
 //!
 //! Padding
 //! - a reduction over an axis that may stick out (the axis of a loop whose last tile may be partial, or an axis with a validity)
-//!   is guarded so that only existing elements take part, or its operand is neutral on padding: 0 for `dot` and sums;
+//!   is guarded so that only existing elements take part, or its operand is neutral on padding: 0 for `dot` and sums. (This is
+//!   about results that exist: what happens on the padding of a row stays there.)
 //! - padding is not stored.
 //!
 //! What cannot be shown is an error: proofs are linear arithmetic over symbolic extents (see `facts`), sound and not complete.

@@ -12,7 +12,7 @@ use super::super::types::Literal;
 use super::Checker;
 use super::facts::Copy;
 
-/// What is known about a value on the padding of its axes.
+/// What is known about a value on the padding of one of its axes, where its other axes exist.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Padded {
     /// Axes on whose padding the value is 0 (false).
@@ -48,15 +48,21 @@ impl Checker<'_> {
         SmallVec::from_iter([exists])
     }
 
-    /// Axes of `axes` whose padding (if they have any) the guard excludes.
-    fn excluded(&self, guard: &Guard, axes: AxisSet) -> AxisSet {
+    /// Axes of `axes` whose padding (if they have any) the guard excludes, at elements that are not padding of the axes `rows`:
+    /// what is computed on the padding of a row concerns nobody.
+    fn excluded(&self, guard: &Guard, axes: AxisSet, rows: AxisSet) -> AxisSet {
         let mut out = AxisSet::EMPTY;
-        let mut facts = None;
         for axis in axes.iter() {
+            let mut facts = None;
             let mut conditions = self.existence(axis);
             conditions.retain(|c| !guard.atoms.contains(c));
             let all = conditions.is_empty() || {
                 let facts = facts.get_or_insert_with(|| self.facts_under(guard));
+                // An axis must not be shown to exist by itself.
+                let others = rows.minus(AxisSet::one(axis));
+                for atom in others.iter().flat_map(|a| self.existence(a)) {
+                    facts.assume(&atom, true, Copy::First);
+                }
                 conditions.iter().all(|c| facts.proves(c, Copy::First))
             };
             if all {
@@ -71,6 +77,13 @@ impl Checker<'_> {
         axes.iter().filter(|a| !self.existence(*a).is_empty()).collect()
     }
 
+    /// Axes whose padding neither the guard excludes nor a neutral value makes harmless. A value is known to be neutral on the
+    /// padding of an axis where the other axes exist; with two such axes nothing is known where both are padding.
+    fn unsettled(&self, axes: AxisSet, excluded: AxisSet, neutral: AxisSet) -> AxisSet {
+        let rest = self.partial(axes.minus(excluded));
+        if rest.len() <= 1 { rest.minus(neutral) } else { rest }
+    }
+
     fn padded_value(&self, v: ValueId) -> Padded {
         self.padded.get(&v).copied().unwrap_or_default()
     }
@@ -79,7 +92,7 @@ impl Checker<'_> {
     pub(super) fn full_claims(&mut self, guard: &Guard) {
         for l in self.loops.clone() {
             let Some((lo, hi)) = &l.full else { continue };
-            let speaks = |a: &Atom| self.kernel.speaks_of(&a.lhs, l) || self.kernel.speaks_of(&a.rhs, l);
+            let speaks = |a: &Atom| self.kernel.is_claimed(a, l);
             let (claimed, given): (Vec<_>, Vec<_>) = guard.atoms.iter().cloned().partition(speaks);
             if claimed.is_empty() {
                 continue;
@@ -117,15 +130,18 @@ impl Checker<'_> {
     pub(super) fn padding(&mut self, inst: &Inst) {
         let attrs = &inst.attrs;
         let over = attrs.over;
-        let excluded = |c: &Self, axes| c.excluded(&attrs.guard, axes);
+        let strictly = |c: &Self, axes| c.excluded(&attrs.guard, axes, AxisSet::EMPTY);
         let arg = |i: usize| inst.args.get(i).copied().unwrap_or(ValueId::new(usize::MAX));
         let (a, b) = (self.padded_value(arg(0)), self.padded_value(arg(1)));
         let all = inst.args.iter().fold(AxisSet::EMPTY, |s, v| s.union(self.axes_of(*v)));
-        let open = |c: &Self, fine: AxisSet| c.partial(over.minus(fine));
+        let excluded = |c: &Self| {
+            let rows = all.union(c.kernel.guard_axes(&attrs.guard)).minus(over);
+            c.excluded(&attrs.guard, over, rows)
+        };
         match inst.op {
             OpCode::Store | OpCode::TableSet | OpCode::Hist => {
                 let axes = all.union(attrs.access.as_ref().map_or(AxisSet::EMPTY, |x| self.kernel.access_axes(x)));
-                let bad = self.partial(axes.minus(excluded(self, axes)));
+                let bad = self.partial(axes.minus(strictly(self, axes)));
                 self.no_padding(bad, "is written");
             }
             OpCode::Accum | OpCode::TableAdd => {
@@ -135,7 +151,7 @@ impl Checker<'_> {
                     Some(Monoid::Min) => a.greatest,
                     _ => a.zero,
                 };
-                let bad = self.partial(axes.minus(excluded(self, axes)).minus(neutral));
+                let bad = self.unsettled(axes, strictly(self, axes), neutral);
                 self.no_padding(bad, "is added");
             }
             OpCode::Reduce => {
@@ -145,30 +161,30 @@ impl Checker<'_> {
                     Some(Monoid::Sum | Monoid::Any) => a.zero,
                     _ => AxisSet::EMPTY,
                 };
-                let bad = open(self, excluded(self, over).union(neutral));
+                let bad = self.unsettled(over, excluded(self), neutral);
                 self.no_padding(bad, "is reduced");
             }
             OpCode::Online => {
-                let bad = open(self, excluded(self, over).union(a.least));
+                let bad = self.unsettled(over, excluded(self), a.least);
                 self.no_padding(bad, "takes part in a softmax");
             }
             OpCode::Combine => {
                 let wild = inst.args.iter().fold(AxisSet::EMPTY, |s, v| s.union(self.padded_value(*v).wild));
-                let bad = open(self, excluded(self, over).union(a.least.minus(wild)));
+                let bad = self.unsettled(over, excluded(self), a.least.minus(wild));
                 self.no_padding(bad, "is combined");
             }
             OpCode::TopK | OpCode::Compact | OpCode::RankCount | OpCode::Search => {
-                let bad = open(self, excluded(self, over));
+                let bad = self.unsettled(over, excluded(self), AxisSet::EMPTY);
                 self.no_padding(bad, "is selected from");
             }
             OpCode::Scan if attrs.rev => {
-                let bad = open(self, AxisSet::EMPTY);
+                let bad = self.partial(over);
                 self.no_padding(bad, "comes first in a reversed scan");
             }
             OpCode::Dot => {
                 // One factor 0 and the other tame, so that the product is 0.
                 let harmless = a.zero.minus(b.wild).union(b.zero.minus(a.wild));
-                let bad = open(self, excluded(self, over).union(harmless));
+                let bad = self.unsettled(over, excluded(self), harmless);
                 self.no_padding(bad, "takes part in a dot (both operands must be 0 there: `else 0.0`)");
             }
             _ => {}
@@ -193,7 +209,7 @@ impl Checker<'_> {
         let mut out = Padded { wild: wild.intersection(axes), ..Padded::default() };
         match (inst.op, attrs.function) {
             (OpCode::Load | OpCode::TableRead, _) => {
-                let excluded = self.excluded(&attrs.guard, axes);
+                let excluded = self.excluded(&attrs.guard, axes, axes);
                 // Elements of the guard's padding get the constant; other padding is read like any element.
                 match attrs.otherwise {
                     None if attrs.guard.is_always() => {}
@@ -213,7 +229,7 @@ impl Checker<'_> {
             (OpCode::Online, _) => {
                 // The weights are 0 wherever the guard is false.
                 let weights = own(self, 2);
-                let weight = Padded { zero: self.excluded(&attrs.guard, weights), ..Padded::default() };
+                let weight = Padded { zero: self.excluded(&attrs.guard, weights, weights), ..Padded::default() };
                 if let Some(w) = inst.results.get(2) {
                     self.padded.insert(*w, weight);
                 }

@@ -18,6 +18,8 @@ fn attention(d: i64) -> Plan {
     let mut kb = KernelBuilder::new(&mut plan, "attend");
     let b = kb.grid("b", batch);
     let length = Expr::ragged(time, b);
+    // A scalar before the last grid axis: numbering in the order of calls is not that of the text.
+    let zero = kb.let_expr("zero", 0);
     let n = kb.grid("n", length.clone().ceil_div(bq));
     let (i, j, e) = (kb.axis("i", bq), kb.axis("j", bj), kb.axis("d", d));
     let t0 = kb.let_expr("t0", Expr::from(n) * bq);
@@ -31,7 +33,7 @@ fn attention(d: i64) -> Plan {
     let l0 = kb.fill("l", 0.0, ElemType::F64, i);
     let o0 = kb.fill("o", 0.0, ElemType::F64, [i, e].into_iter().collect::<weft_ir::kernel::AxisSet>());
     let full = Some((Expr::Const(0), Expr::from(t0) + 1));
-    let domain = Domain::Dense { lo: Expr::Const(0), hi: t1.into() };
+    let domain = Domain::Dense { lo: zero.into(), hi: t1.into() };
     let body = kb.begin_loop("j", Some(j), domain, full, &[("m", m0), ("l", l0), ("o", o0)]);
     let edge = Expr::from(body.pos).lt(t1);
     let kv = kb.load("k", k, [b.into(), body.pos.into(), e.into()], edge.clone(), Some(0.0.into()));

@@ -126,12 +126,22 @@ const CASES: &[(&str, &str)] = &[
       } STORE",
     ),
     (
-        "a softmax over a partial tile is guarded",
+        "a guard that holds only where the row exists is accepted",
         "%m0 = fill -inf as f64 on [i]
       %m = loop j0 at p over j in dense(0, T[b]) carry (%s = %m0) {
         %k = load x[b, p, d] where [p < T[b]] else 0.0
         %a = dot %q, %k over d
         %m1, %r, %w = online %a, %s over j where [p <= t0 + i]
+        yield %m1
+      } STORE",
+    ),
+    (
+        "a softmax over a partial tile is guarded",
+        "%m0 = fill -inf as f64 on [i]
+      %m = loop j0 at p over j in dense(0, T[b]) carry (%s = %m0) {
+        %k = load x[b, p, d] where [p < T[b]] else 0.0
+        %a = dot %q, %k over d
+        %m1, %r, %w = online %a, %s over j where [p >= t0 + i]
         yield %m1
       } STORE",
     ),

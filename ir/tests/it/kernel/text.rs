@@ -49,7 +49,7 @@ fn the_example_in_the_documentation_is_right() {
 #[test]
 fn claims_that_do_not_follow_are_named() {
     let (_, text) = files().into_iter().find(|(name, _)| name == "causal").unwrap();
-    let plan = parse(&text.replace("full [0, t0 + 1)", "full [0, t0 + 2)")).unwrap();
+    let plan = parse(&text.replace("full [0, t0 + 1)", "full [0, t0 + BQ)")).unwrap();
     assert_eq!(verify(&plan), Ok(()));
     let claims: Vec<_> = unproven_claims(&plan).iter().map(|c| c.message.clone()).collect();
     assert_eq!(claims, ["[p <= t0 + i] is not shown inside the `full` range"]);
