@@ -245,17 +245,19 @@ impl<V: Ord + Clone> System<V> {
             if s.contradiction {
                 return true;
             }
-            // The variable that makes the fewest new rows goes first.
+            // Eliminating a variable whose lower or upper bounds all have coefficient 1 loses no integer point, so such
+            // variables go first; among them, the one that makes the fewest new rows.
             let Some(v) = s.vars().into_iter().min_by_key(|v| {
                 let (mut lo, mut hi) = (0usize, 0usize);
+                let (mut unit_lo, mut unit_hi) = (true, true);
                 for r in &s.rows {
                     match r.coefficient(v) {
                         0 => {}
-                        c if c > 0 => lo += 1,
-                        _ => hi += 1,
+                        c if c > 0 => (lo, unit_lo) = (lo + 1, unit_lo && c == 1),
+                        c => (hi, unit_hi) = (hi + 1, unit_hi && c == -1),
                     }
                 }
-                lo * hi
+                (!(unit_lo || unit_hi), lo * hi)
             }) else {
                 return false;
             };
@@ -301,6 +303,17 @@ mod tests {
         // 2 x == 1 has rational but no integer solutions
         let mut s = System::new();
         s.zero(&lin(&[("x", 2)], -1));
+        assert!(s.infeasible());
+    }
+
+    #[test]
+    fn exact_eliminations_come_first() {
+        // t == 0 and t % 3 >= 1, with q = t // 3
+        let mut s = System::new();
+        s.zero(&lin(&[("t", 1)], 0));
+        s.at_least_zero(lin(&[("t", 1), ("q", -3)], 0));
+        s.at_least_zero(lin(&[("t", -1), ("q", 3)], 2));
+        s.at_least_zero(lin(&[("t", 1), ("q", -3)], -1));
         assert!(s.infeasible());
     }
 

@@ -301,8 +301,21 @@ impl Run<'_> {
     /// # Errors
     /// A launch is refused, or scratch memory cannot be allocated.
     pub fn launch(&mut self, pool: &Pool) -> Result<(), RunError> {
+        self.launch_observed(pool, &mut |_, _| {})
+    }
+
+    /// Runs all launches in order, and says after each its number in the program and the time that it took.
+    ///
+    /// # Errors
+    /// As [`Run::launch`].
+    pub fn launch_observed(
+        &mut self,
+        pool: &Pool,
+        observe: &mut dyn FnMut(usize, std::time::Duration),
+    ) -> Result<(), RunError> {
         let Self { executable, memory, regions, launches, .. } = self;
-        for (call, kernel) in launches.iter().zip(&executable.kernels) {
+        for (n, (call, kernel)) in launches.iter().zip(&executable.kernels).enumerate() {
+            let start = std::time::Instant::now();
             for b in &call.fills {
                 let buffer = &executable.program.buffers[*b];
                 if let (Some(region), Some(init)) = (regions[*b], buffer.init) {
@@ -310,6 +323,7 @@ impl Run<'_> {
                 }
             }
             pool.launch(kernel, memory, &call.args, &call.dims, call.tasks)?;
+            observe(n, start.elapsed());
         }
         Ok(())
     }

@@ -39,9 +39,18 @@ pub(super) fn within(
     if !low && !high {
         return Ok(());
     }
-    let example = Search { graph, facts, value, domain }.run();
+    let example = Search { graph, facts, goal: Goal::Outside(value, domain) }.run();
     // An example of one side makes the other side's missing proof uninteresting only if that side is proven.
     Err(Box::new(Problem { low, high, example }))
+}
+
+/// Positions at which all guards hold and a condition does not, in words.
+pub(super) fn refutation(graph: &Graph, guards: &[NodeId], condition: NodeId) -> Option<String> {
+    let facts: Vec<(NodeId, bool)> = guards.iter().map(|&g| (g, true)).collect();
+    let search = Search { graph, facts: &facts, goal: Goal::Fails(condition) };
+    let e = search.run()?;
+    let at: Vec<String> = e.axes.iter().map(|&(a, x)| format!("{} = {x}", graph.axis(a).name)).collect();
+    (!at.is_empty()).then(|| at.join(", "))
 }
 
 /// Do the facts imply a condition?
@@ -57,8 +66,15 @@ impl Problem {
     /// What is to be said at the subscript.
     pub(super) fn label(&self, text: &str) -> String {
         match &self.example {
-            Some(e) if e.value < 0 => format!("`{text}` can be {}", e.value),
-            Some(e) => format!("`{text}` can be {}, and there are only {} positions", e.value, e.extent),
+            Some(e) => {
+                let can_be = if self.always() { "is" } else { "can be" };
+                let few = match e.extent {
+                    _ if e.value < 0 => String::new(),
+                    1 => ", and there is only 1 position".to_owned(),
+                    n => format!(", and there are only {n} positions"),
+                };
+                format!("`{text}` {can_be} {}{few}", e.value)
+            }
             None if self.low && self.high => format!("`{text}` is not known to be within the axis"),
             None if self.low => format!("`{text}` is not known to be 0 or more"),
             None => format!("`{text}` is not known to be within the extent"),
@@ -99,8 +115,24 @@ impl Problem {
 struct Search<'g> {
     graph: &'g Graph,
     facts: &'g [(NodeId, bool)],
-    value: NodeId,
-    domain: DomainId,
+    goal: Goal,
+}
+
+/// What is searched for.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// A position outside a domain.
+    Outside(NodeId, DomainId),
+    /// A condition that does not hold.
+    Fails(NodeId),
+}
+
+impl Goal {
+    fn term(self) -> NodeId {
+        match self {
+            Self::Outside(x, _) | Self::Fails(x) => x,
+        }
+    }
 }
 
 /// A value of a term; `None` where it depends on tensors.
@@ -117,7 +149,7 @@ impl Search<'_> {
     fn run(&self) -> Option<Example> {
         let mut domains: BTreeSet<DomainId> = BTreeSet::new();
         let mut axes: BTreeSet<AxisId> = BTreeSet::new();
-        let terms = || std::iter::once(self.value).chain(self.facts.iter().map(|f| f.0));
+        let terms = || std::iter::once(self.goal.term()).chain(self.facts.iter().map(|f| f.0));
         for term in terms() {
             axes.extend(self.graph.free(term).iter());
         }
@@ -132,7 +164,9 @@ impl Search<'_> {
             }
         }
         domains.extend(axes.iter().map(|&a| self.graph.axis(a).domain));
-        domains.insert(self.domain);
+        if let Goal::Outside(_, d) = self.goal {
+            domains.insert(d);
+        }
         let runtime: Vec<DomainId> =
             domains.iter().filter_map(|&d| self.base(d)).collect::<BTreeSet<_>>().into_iter().collect();
         let axes: Vec<AxisId> = axes.into_iter().collect();
@@ -196,20 +230,25 @@ impl Search<'_> {
                 return None;
             }
         }
-        let Some(Value::Int(value)) = self.eval(self.value, env, extents, 0) else { return None };
-        let extent = self.extent(self.domain, extents)?;
-        if (0..extent).contains(&value) {
-            return None;
-        }
-        let free = self.graph.free(self.value);
+        let free = self.graph.free(self.goal.term());
         let mut axes: Vec<(AxisId, i64)> =
             env.iter().filter(|(a, _)| free.contains(**a)).map(|(&a, &x)| (a, x)).collect();
         axes.sort_unstable();
-        let extents = match self.base(self.domain) {
-            Some(d) if value >= 0 => extents.get(&d).map(|&n| (d, n)).into_iter().collect(),
-            _ => Vec::new(),
-        };
-        Some(Example { axes, extents, value, extent })
+        match (self.goal, self.eval(self.goal.term(), env, extents, 0)?) {
+            (Goal::Fails(_), Value::Bool(false)) => Some(Example { axes, extents: Vec::new(), value: 0, extent: 0 }),
+            (Goal::Outside(_, domain), Value::Int(value)) => {
+                let extent = self.extent(domain, extents)?;
+                if (0..extent).contains(&value) {
+                    return None;
+                }
+                let extents = match self.base(domain) {
+                    Some(d) if value >= 0 => extents.get(&d).map(|&n| (d, n)).into_iter().collect(),
+                    _ => Vec::new(),
+                };
+                Some(Example { axes, extents, value, extent })
+            }
+            _ => None,
+        }
     }
 
     fn eval(

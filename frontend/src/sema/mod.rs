@@ -30,6 +30,7 @@ mod elab;
 mod numbers;
 mod program;
 mod recurrence;
+mod shapes;
 
 use crate::diagnostics::{Diagnostic, SourceId, SourceMap, Span, codes};
 use indexmap::IndexMap;
@@ -41,6 +42,7 @@ pub use clocks::{Clock, ClockInfo};
 pub use numbers::Number;
 pub use program::Resolver;
 pub use recurrence::{Recurrence, RecurrenceClass};
+pub use shapes::sizes_from_shapes;
 
 /// What the command line and the inputs say about a layer.
 #[derive(Clone, Debug)]
@@ -129,7 +131,7 @@ pub fn compile(
 /// Stack for the deepest program within the limits of [`elab`], several times over.
 const STACK: usize = 256 << 20;
 
-/// Checks every layer and function of a file, as far as that is possible without sizes from outside: used by editors.
+/// The layer of that name, or the only one.
 fn pick_layer<'p>(
     program: &'p program::Program,
     root: program::FileIx,

@@ -183,14 +183,6 @@ impl Program {
         })
     }
 
-    /// All functions of a file.
-    pub(super) fn fns(&self, file: FileIx) -> impl Iterator<Item = &ast::Fn> {
-        self.trees[file].items.iter().filter_map(|i| match i {
-            ast::Item::Fn(f) => Some(f),
-            _ => None,
-        })
-    }
-
     /// Names of functions and groups that `file` can use.
     pub(super) fn visible_names(&self, file: FileIx) -> impl Iterator<Item = &str> {
         let (own, std) = (&self.files[file], &self.files[STD]);

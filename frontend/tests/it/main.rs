@@ -7,6 +7,7 @@
 mod codes;
 mod docs;
 mod fmt;
+mod golden;
 mod random;
 mod robustness;
 mod sema;

@@ -9,7 +9,7 @@ use super::elementwise;
 use super::matmul::{dot, matmul};
 use super::poison::{self, Element};
 use super::reduce;
-use super::region::Region;
+use super::region::{Positions, Region};
 use super::value::{Data, Dims, IntoData, Item, Nest, Value, for_each, zip2};
 use crate::graph::{AxisId, AxisSet, NodeId};
 use smallvec::SmallVec;
@@ -24,7 +24,19 @@ pub(super) struct Sum<'a> {
     pub(super) factors: Vec<Value>,
     /// Free axes.
     pub(super) region: &'a Region,
+    /// Bytes that an intermediate product may take.
+    pub(super) limit: f64,
 }
+
+/// Why there is no sum.
+pub(super) enum Failure {
+    /// Operands of types that do not fit.
+    Types,
+    /// An intermediate product would take so many bytes.
+    Memory(f64),
+}
+
+type Outcome<T> = Result<T, Failure>;
 
 /// Largest magnitude at which float64 holds every integer.
 const EXACT: f64 = (1u64 << 53) as f64;
@@ -34,8 +46,8 @@ fn axes_of(v: &Value) -> AxisSet {
 }
 
 impl Sum<'_> {
-    /// The sum, and the multiply-adds that it took. `None` where types do not fit.
-    pub(super) fn run(&self) -> Option<(Value, f64)> {
+    /// The sum, and the multiply-adds that it took.
+    pub(super) fn run(&self) -> Outcome<(Value, f64)> {
         if self.factors.iter().all(|f| matches!(f.data, Data::F(_))) {
             return self.floats(&self.factors);
         }
@@ -51,24 +63,25 @@ impl Sum<'_> {
             let factors: Vec<Value> =
                 self.factors.iter().map(|f| elementwise::cast(crate::DType::F64, self.node, f)).collect();
             let (sum, count) = self.floats(&factors)?;
-            return Some((elementwise::cast(crate::DType::I64, self.node, &sum), count));
+            return Ok((elementwise::cast(crate::DType::I64, self.node, &sum), count));
         }
         let mut out = vec![0i64; self.region.shape().iter().product()];
         let factors: Option<Vec<&Vec<i64>>> =
             self.factors.iter().map(|f| if let Data::I(x) = &f.data { Some(x.as_ref()) } else { None }).collect();
-        self.terms(&factors?, &mut out, |_| true, i64::wrapping_mul, i64::wrapping_add)?;
+        let factors = factors.ok_or(Failure::Types)?;
+        self.terms(&factors, &mut out, |_| true, i64::wrapping_mul, i64::wrapping_add).ok_or(Failure::Types)?;
         let count = out.len() as f64 * self.bound_volume() * self.factors.len() as f64;
-        Some((Value::new(self.region.clone(), out), count))
+        Ok((Value::new(self.region.clone(), out), count))
     }
 
     fn bound_volume(&self) -> f64 {
         self.bound.iter().map(|&a| self.scope.get(a).map_or(1.0, |p| p.len() as f64)).product()
     }
 
-    fn floats(&self, factors: &[Value]) -> Option<(Value, f64)> {
+    fn floats(&self, factors: &[Value]) -> Outcome<(Value, f64)> {
         let mut count = 0.0;
-        let cleared = self.apply_guards(factors)?;
-        let mut sum = contract(cleared, self.bound, self.region, &mut count)?;
+        let cleared = self.apply_guards(factors).ok_or(Failure::Types)?;
+        let mut sum = contract(cleared, self.bound, self.limit, &mut count)?;
         // Axes on which nothing depends: as many equal terms.
         let seen: AxisSet = self.guards.iter().chain(factors).flat_map(|v| v.region.axes()).collect();
         let times: f64 = self
@@ -79,17 +92,19 @@ impl Sum<'_> {
             .product();
         if times != 1.0 {
             sum =
-                elementwise::map(crate::graph::MapFn::Mul, &sum.region.clone(), &[sum, Value::scalar(Item::F(times))])?;
+                elementwise::map(crate::graph::MapFn::Mul, &sum.region.clone(), &[sum, Value::scalar(Item::F(times))])
+                    .ok_or(Failure::Types)?;
         }
         let sum = sum.over(self.region);
-        let Data::F(mut out) = sum.data else { return None };
+        let Data::F(mut out) = sum.data else { return Err(Failure::Types) };
         if out.iter().any(|x| !x.is_finite()) {
             let factors: Option<Vec<&Vec<f64>>> =
                 factors.iter().map(|f| if let Data::F(x) = &f.data { Some(x.as_ref()) } else { None }).collect();
             let out = std::sync::Arc::make_mut(&mut out);
-            self.terms(&factors?, out, |x: f64| !x.is_finite(), |x, y| x * y, |x, y| x + y)?;
+            let factors = factors.ok_or(Failure::Types)?;
+            self.terms(&factors, out, |x: f64| !x.is_finite(), |x, y| x * y, |x, y| x + y).ok_or(Failure::Types)?;
         }
-        Some((Value { region: sum.region, data: Data::F(out) }, count))
+        Ok((Value { region: sum.region, data: Data::F(out) }, count))
     }
 
     /// Factors that are zero where a guard is false.
@@ -143,8 +158,7 @@ impl Sum<'_> {
         add: impl Fn(T, T) -> T,
     ) -> Option<()> {
         let axes = self.region.axes();
-        let shape: Dims =
-            self.bound.iter().map(|&a| self.scope.get(a).map_or(0, super::region::Positions::len)).collect();
+        let shape: Dims = self.bound.iter().map(|&a| self.scope.get(a).map_or(0, Positions::len)).collect();
         let outer = |v: &Value| v.strides(&axes);
         let inner = |v: &Value| v.strides(self.bound);
         let guards: Option<Vec<(&Vec<u8>, Dims, Dims)>> = self
@@ -222,8 +236,7 @@ fn for_each_until(shape: &[usize], mut f: impl FnMut(&[usize]) -> bool) {
 }
 
 /// Multiplies pairs of factors in the cheapest order; each bound axis is summed as soon as no other factor has it.
-fn contract(mut factors: Vec<Value>, bound: &[AxisId], scope: &Region, count: &mut f64) -> Option<Value> {
-    let _ = scope;
+fn contract(mut factors: Vec<Value>, bound: &[AxisId], limit: f64, count: &mut f64) -> Outcome<Value> {
     let extent =
         |factors: &[Value], a: AxisId| factors.iter().find_map(|f| f.region.get(a)).map_or(1.0, |p| p.len() as f64);
     loop {
@@ -238,11 +251,11 @@ fn contract(mut factors: Vec<Value>, bound: &[AxisId], scope: &Region, count: &m
                 .collect();
             if !own.is_empty() {
                 *count += factors[i].len() as f64;
-                factors[i] = reduce::sum(&factors[i], &own)?;
+                factors[i] = reduce::sum(&factors[i], &own).ok_or(Failure::Types)?;
             }
         }
-        if factors.len() == 1 {
-            return factors.pop();
+        if factors.len() < 2 {
+            return factors.pop().ok_or(Failure::Types);
         }
         let sets: Vec<AxisSet> = factors.iter().map(axes_of).collect();
         let (i, j) = next_pair(&sets, bound, |a| extent(&factors, a));
@@ -252,7 +265,12 @@ fn contract(mut factors: Vec<Value>, bound: &[AxisId], scope: &Region, count: &m
             .filter(|a| !bound.contains(a) || sets.iter().enumerate().any(|(l, s)| l != i && l != j && s.contains(*a)))
             .collect();
         let (y, x) = (factors.swap_remove(j), factors.swap_remove(i));
-        factors.push(pair(&x, &y, &keep, count)?);
+        let size: f64 =
+            keep.iter().map(|a| x.region.get(a).or(y.region.get(a)).map_or(1.0, |p| p.len() as f64)).product();
+        if size * 8.0 > limit {
+            return Err(Failure::Memory(size * 8.0));
+        }
+        factors.push(pair(&x, &y, &keep, count).ok_or(Failure::Types)?);
     }
 }
 
@@ -308,7 +326,7 @@ fn arrange(v: &Value, order: &[AxisId]) -> Option<std::sync::Arc<Vec<f64>>> {
     if v.region.axes()[..] == *order {
         return Some(x.clone());
     }
-    let shape: Dims = order.iter().map(|&a| v.region.get(a).map_or(1, super::region::Positions::len)).collect();
+    let shape: Dims = order.iter().map(|&a| v.region.get(a).map_or(1, Positions::len)).collect();
     let mut out = Vec::with_capacity(x.len());
     let nest = Nest::new(&shape, [&v.strides(order)]);
     let step = nest.strides[0];
@@ -350,9 +368,7 @@ fn pair_sized(
     (batch, m, n, k): (&[AxisId], &[AxisId], &[AxisId], &[AxisId]),
     scope: &Region,
 ) -> Option<Value> {
-    let size = |axes: &[AxisId]| {
-        axes.iter().map(|&a| scope.get(a).map_or(1, super::region::Positions::len)).product::<usize>()
-    };
+    let size = |axes: &[AxisId]| axes.iter().map(|&a| scope.get(a).map_or(1, Positions::len)).product::<usize>();
     let (sb, sm, sn, sk) = (size(batch), size(m), size(n), size(k));
     let order = |parts: [&[AxisId]; 3]| parts.concat();
     let xs = arrange(x, &order([batch, m, k]))?;
@@ -388,7 +404,7 @@ fn pair_sized(
     if sorted[..] == from[..] {
         return Some(Value::new(region, out));
     }
-    let shape: Dims = from.iter().map(|&a| scope.get(a).map_or(1, super::region::Positions::len)).collect();
+    let shape: Dims = from.iter().map(|&a| scope.get(a).map_or(1, Positions::len)).collect();
     let dense = super::value::dense(&shape);
     let strides: Dims = sorted.iter().map(|a| from.iter().position(|b| a == b).map_or(0, |i| dense[i])).collect();
     let nest = Nest::new(&region.shape(), [&strides]);

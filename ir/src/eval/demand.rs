@@ -5,8 +5,8 @@ use super::sizes::Sizes;
 use crate::graph::{AxisId, AxisSet, Graph, MapFn, NodeId, Op, Scalar, floor_div};
 use smallvec::SmallVec;
 
-/// Deepest index expression that is looked into.
-const DEPTH: u32 = 32;
+/// How many terms of an index expression are looked into: terms are shared, paths are many.
+const BUDGET: u32 = 300;
 
 /// The graph with its extents.
 #[derive(Clone, Copy)]
@@ -74,14 +74,9 @@ impl Shapes<'_> {
         if let Op::Index(a) = self.graph.op(term)
             && let Some(own) = region.get(*a)
         {
-            return match own.last() {
-                Some(last) if last >= extent => {
-                    Positions::from_sorted(own.iter().take_while(|&p| p < extent).collect())
-                }
-                _ => own.clone(),
-            };
+            return own.below(extent);
         }
-        match self.interval(term, region, DEPTH) {
+        match self.interval(term, region, &mut { BUDGET }) {
             Some((low, high)) => {
                 let low = low.clamp(0, extent as i64) as usize;
                 let end = high.saturating_add(1).clamp(low as i64, extent as i64) as usize;
@@ -98,19 +93,19 @@ impl Shapes<'_> {
         }
     }
 
-    /// Values of a term `index + constant`.
+    /// Values of a term `index + constant` where the positions are a list.
     fn shifted(&self, term: NodeId, region: &Region) -> Option<Vec<i64>> {
         let form = crate::graph::affine::Affine::of(self.graph, term)?;
         let mut terms = form.terms();
         let (Some((&axis, 1)), None) = (terms.next(), terms.next()) else { return None };
-        let own = region.get(axis)?;
+        let own = region.get(axis).filter(|p| matches!(p, Positions::List(_)))?;
         Some(own.iter().map(|p| (p as i64).saturating_add(form.constant())).collect())
     }
 
     /// Least and largest value of a term of indices, sizes and constants. `None` for others, or of an empty box.
-    fn interval(&self, term: NodeId, region: &Region, depth: u32) -> Option<(i64, i64)> {
-        let depth = depth.checked_sub(1)?;
-        let of = |n: NodeId| self.interval(n, region, depth);
+    fn interval(&self, term: NodeId, region: &Region, budget: &mut u32) -> Option<(i64, i64)> {
+        *budget = budget.checked_sub(1)?;
+        let mut of = |n: NodeId| self.interval(n, region, budget);
         match self.graph.op(term) {
             Op::Const(Scalar::Int(c)) => Some((*c, *c)),
             Op::Index(a) => region.get(*a)?.hull(),

@@ -25,7 +25,7 @@ fn kleene_or(a: u8, b: u8) -> u8 {
 
 fn float2(f: MapFn, x: f64, y: f64) -> f64 {
     match f {
-        MapFn::Div0 if y == 0.0 => 0.0,
+        MapFn::Div0 if y == 0.0 && poison::of_float(x).is_none() => 0.0,
         MapFn::Div | MapFn::Div0 => x / y,
         MapFn::Pow => {
             // IEEE: pow(NaN, 0) = pow(1, NaN) = 1, which would lose poison.

@@ -3,15 +3,13 @@
 //! Demands go down the graph from users to operands; values come up again. A node may be wanted over several boxes (a
 //! score at (t, j) and at (j, t)); each is computed.
 
-use super::contract::Sum;
-use super::decide::{Question, decide};
 use super::demand::Shapes;
 use super::poison;
 use super::region::{Positions, Region};
 use super::run::Run;
 use super::value::{Data, IntoData, Item, Value};
-use super::{Error, elementwise, gather, reduce};
-use crate::graph::{AxisId, AxisSet, NodeId, Op, RecId, Scalar};
+use super::{Error, elementwise, gather};
+use crate::graph::{AxisId, NodeId, Op, RecId, Scalar};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -31,7 +29,7 @@ pub(super) struct Frame<'r> {
     values: FxHashMap<NodeId, SmallVec<[Value; 1]>>,
     step: Option<Step>,
     /// A bound axis of one node that is to be covered only in part.
-    part: Option<(NodeId, AxisId, Positions)>,
+    pub(super) part: Option<(NodeId, AxisId, Positions)>,
 }
 
 impl<'r> Frame<'r> {
@@ -48,7 +46,7 @@ impl<'r> Frame<'r> {
         Self { run: self.run, parent: Some(self), values: FxHashMap::default(), step, part: None }
     }
 
-    fn shapes(&self) -> Shapes<'r> {
+    pub(super) fn shapes(&self) -> Shapes<'r> {
         self.run.shapes()
     }
 
@@ -96,7 +94,7 @@ impl<'r> Frame<'r> {
                 Scalar::Int(i) => Item::I(*i),
                 Scalar::Float(f) => Item::F(f64::from_bits(*f)),
             })),
-            Op::Index(a) => Ok(index(*a, region)),
+            Op::Index(a) => run.check_size(node, region).map(|()| index(*a, region)),
             Op::Prev(r) => match self.stepping(*r) {
                 Some(s) if s.prev.region.covers(region) => Ok(s.prev.over(region)),
                 _ => Err(Error::Unsupported {
@@ -167,8 +165,11 @@ impl<'r> Frame<'r> {
         let graph = self.run.graph;
         let op = graph.op(node);
         let malformed = || Error::Malformed { node: self.run.describe(node) };
-        if let Op::Rec(r) = op {
-            return super::recur::recur(self, node, *r, region);
+        match op {
+            Op::Rec(r) => return super::recur::recur(self, node, *r, region),
+            // It is known wherever it may be read.
+            Op::Prev(_) => return self.get(node, region),
+            _ => {}
         }
         let demands = self.operands(node, region);
         let args: SmallVec<[Value; 4]> = demands.iter().map(|(n, r)| self.get(*n, r)).collect::<Result<_, _>>()?;
@@ -205,113 +206,20 @@ impl<'r> Frame<'r> {
             used.iter().zip(&args[1..]).map(|(&axis, at)| gather::Index { axis, at, extent: sizes.of(axis) }).collect();
         // Padding of an input is poison already.
         let is_input = matches!(graph.op(body), Op::Input(_));
-        let batches: Vec<Option<(&[usize], Value)>> = used
+        let position = |axis: AxisId| match used.iter().position(|&a| a == axis) {
+            Some(i) => args[i + 1].clone(),
+            None => index(axis, &region.restrict(&std::iter::once(axis).collect())),
+        };
+        let ragged: Vec<gather::Ragged<'_>> = free
             .iter()
-            .map(|&axis| {
+            .filter_map(|axis| {
                 let (batch, lengths) = sizes.ragged(axis).filter(|r| !is_input && free.contains(r.0))?;
-                let at = match used.iter().position(|&a| a == batch) {
-                    Some(i) => args[i + 1].clone(),
-                    None => index(batch, &region.restrict(&std::iter::once(batch).collect())),
-                };
-                Some((lengths, at))
+                // What keeps both axes as they are stays inside.
+                let moved = used.contains(&axis) || used.contains(&batch);
+                moved.then(|| gather::Ragged { at: position(axis), batch: position(batch), lengths })
             })
             .collect();
-        let ragged: Vec<gather::Ragged<'_>> = batches
-            .iter()
-            .enumerate()
-            .filter_map(|(index, b)| b.as_ref().map(|(lengths, batch)| gather::Ragged { index, lengths, batch }))
-            .collect();
         gather::gather(node, region, &args[0], &indices, &ragged)
-    }
-
-    /// `position < length` for a ragged axis, over the axes of the scope that it takes; `None` where it always holds.
-    fn inside(&self, axis: AxisId, scope: &Region) -> Option<Value> {
-        let (batch, lengths) = self.run.evaluator.sizes.ragged(axis)?;
-        let (positions, batches) = (scope.get(axis)?, scope.get(batch)?);
-        let end = positions.last()?;
-        if batches.iter().all(|b| lengths.get(b).is_some_and(|&l| end < l)) {
-            return None;
-        }
-        let pair: AxisSet = [axis, batch].into_iter().collect();
-        let region = scope.restrict(&pair);
-        let data: Vec<u8> = if batch < axis {
-            batches.iter().flat_map(|b| positions.iter().map(move |p| u8::from(p < lengths[b]))).collect()
-        } else {
-            positions.iter().flat_map(|p| batches.iter().map(move |b| u8::from(p < lengths[b]))).collect()
-        };
-        Some(Value::new(region, data))
-    }
-
-    fn reduction(&self, node: NodeId, region: &Region, args: &[Value]) -> Result<Option<Value>, Error> {
-        let graph = self.run.graph;
-        let op = graph.op(node);
-        let mut scope = self.shapes().scope(node, region);
-        if let Some((_, axis, positions)) = self.part.as_ref().filter(|p| p.0 == node) {
-            scope.set(*axis, positions.clone());
-        }
-        let (guards, operands) = args.split_at(op.guards());
-        let mut guards: Vec<Value> = guards.to_vec();
-        guards.extend(op.bound().iter().filter_map(|&a| self.inside(a, &scope)));
-        let conjunction = || -> Option<Option<Value>> {
-            let axes: AxisSet = guards.iter().flat_map(|g| g.region.axes()).collect();
-            if guards.is_empty() { Some(None) } else { elementwise::all(&scope.restrict(&axes), &guards).map(Some) }
-        };
-        Ok(match op {
-            Op::Ein { axes, .. } => {
-                // Rows in the padding have no value: they must not make the fast way look at padding.
-                let valid: Vec<Value> = region.iter().filter_map(|(a, _)| self.inside(a, region)).collect();
-                if !valid.is_empty() {
-                    let involved: AxisSet = valid.iter().flat_map(|g| g.region.axes()).collect();
-                    let Some(valid) = elementwise::all(&region.restrict(&involved), &valid) else { return Ok(None) };
-                    guards = guards.into_iter().filter_map(|g| self.narrowed(&scope, g, &valid)).collect();
-                    guards.push(valid.clone());
-                    let sum = Sum { node, scope: &scope, bound: axes, guards, factors: operands.to_vec(), region };
-                    let Some((sum, count)) = sum.run() else { return Ok(None) };
-                    self.run.count(count);
-                    let poison = match &sum.data {
-                        Data::F(_) => Item::F(poison::float(node)),
-                        _ => Item::I(poison::int(node)),
-                    };
-                    return Ok(elementwise::select(node, region, &valid, &sum, &Value::scalar(poison)));
-                }
-                let sum = Sum { node, scope: &scope, bound: axes, guards, factors: operands.to_vec(), region };
-                sum.run().map(|(sum, count)| {
-                    self.run.count(count);
-                    sum
-                })
-            }
-            Op::Reduce { extremum, axes, .. } => {
-                let Some(guard) = conjunction() else { return Ok(None) };
-                reduce::extremum(
-                    (node, *extremum, graph.dtype(node)),
-                    &scope,
-                    axes,
-                    guard.as_ref(),
-                    &operands[0],
-                    region,
-                )
-            }
-            _ => {
-                let question = match op {
-                    Op::Arg { extremum, .. } => Question::Arg(*extremum),
-                    Op::KthValue { .. } => Question::KthValue(&operands[1]),
-                    Op::KthIndex { .. } => Question::KthIndex(&operands[1]),
-                    Op::Threshold { family, .. } => Question::Threshold(*family, &operands[1]),
-                    _ => return Ok(None),
-                };
-                let Some(guard) = conjunction() else { return Ok(None) };
-                decide(node, &question, &scope, op.bound()[0], guard.as_ref(), &operands[0], region)
-            }
-        })
-    }
-
-    /// A guard, restricted to valid rows where it depends on any of their axes.
-    fn narrowed(&self, scope: &Region, guard: Value, valid: &Value) -> Option<Value> {
-        if !valid.region.iter().any(|(a, _)| guard.region.get(a).is_some()) {
-            return Some(guard);
-        }
-        let axes: AxisSet = guard.region.axes().into_iter().chain(valid.region.axes()).collect();
-        elementwise::all(&scope.restrict(&axes), &[guard, valid.clone()])
     }
 }
 

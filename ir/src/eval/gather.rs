@@ -18,12 +18,12 @@ pub(super) struct Index<'a> {
 
 /// A ragged axis of the body: positions at or past the length of the batch element are outside.
 pub(super) struct Ragged<'a> {
-    /// Which of the indices.
-    pub(super) index: usize,
+    /// Position on the axis for every element of the result, over some axes of the result.
+    pub(super) at: Value,
+    /// Position on the batch axis, likewise.
+    pub(super) batch: Value,
     /// Length by position on the batch axis.
     pub(super) lengths: &'a [usize],
-    /// Position on the batch axis of every result element, over some axes of the result.
-    pub(super) batch: &'a Value,
 }
 
 /// `body[axes := positions]` over `region`. Positions outside their axis, or outside the box of the body where it is
@@ -70,14 +70,13 @@ pub(super) fn gather(
         Data::B(x) => plan.run(x, node).into_data(),
     };
     for r in ragged {
-        let (Data::I(at), Data::I(batch)) = (&indices[r.index].at.data, &r.batch.data) else { continue };
-        let (sa, sb) = (&plan.strides[r.index], r.batch.strides(&axes));
+        let (Data::I(at), Data::I(batch)) = (&r.at.data, &r.batch.data) else { continue };
+        let (sa, sb) = (r.at.strides(&axes), r.batch.strides(&axes));
         let mut out = 0;
         for_each(&shape, |i| {
             let dot = |s: &Dims| i.iter().zip(s).map(|(i, s)| i * s).sum::<usize>();
             let len = usize::try_from(batch[dot(&sb)]).ok().and_then(|b| r.lengths.get(b)).copied().unwrap_or(0);
-            let p = at[dot(sa)];
-            if p >= len as i64 {
+            if at[dot(&sa)] >= len as i64 {
                 put_poison(&mut data, out, node);
             }
             out += 1;

@@ -22,10 +22,12 @@ mod demand;
 mod elementwise;
 mod frame;
 mod gather;
+mod judge;
 mod matmul;
 mod poison;
 mod recur;
 mod reduce;
+mod reduction;
 mod region;
 mod run;
 mod sizes;
@@ -33,6 +35,7 @@ mod tensor;
 mod threshold;
 mod value;
 
+pub use judge::Tolerance;
 pub use tensor::{Elements, Tensor};
 
 use crate::graph::{AxisId, AxisSet, Graph, NodeId, Op, Output, RecId};
@@ -243,6 +246,10 @@ impl<'g> Evaluator<'g> {
         self.sizes.of(axis)
     }
 
+    pub(crate) fn memory(&self) -> usize {
+        self.options.memory
+    }
+
     /// Multiply-adds executed so far in sums of products, blocks that were computed twice included.
     #[must_use]
     pub fn multiply_adds(&self) -> u64 {
@@ -321,6 +328,14 @@ impl<'g> Evaluator<'g> {
         Ok(())
     }
 
+    /// The index that is imposed on the other half of a `kth_value`: then that is the value at the index.
+    fn imposed_index(&self, node: NodeId) -> Option<&Value> {
+        let Op::KthValue { axis, guards } = *self.graph.op(node) else { return None };
+        let args = self.graph.args(node);
+        let twin = |&&n: &&NodeId| *self.graph.op(n) == Op::KthIndex { axis, guards } && self.graph.args(n) == args;
+        self.imposed.keys().find(twin).and_then(|n| self.imposed.get(n))
+    }
+
     /// Lets all nodes be computed again.
     pub fn impose_nothing(&mut self) {
         self.imposed.clear();
@@ -358,6 +373,16 @@ impl<'g> Evaluator<'g> {
     }
 
     fn give(&self, name: &str, value: &Value, axes: &[AxisId], rows: &[Positions]) -> Result<Tensor, Error> {
+        let need = rows.iter().map(|p| p.len() as f64).product::<f64>() * 8.0;
+        if need > self.options.memory as f64 {
+            let limit = self.options.memory as u64;
+            return Err(Error::Memory { node: format!("output `{name}`"), need: need as u64, limit });
+        }
+        // A term may depend on the batch axis through a ragged extent, though its output has no such axis.
+        if let Some((other, p)) = value.region.iter().find(|(a, p)| !axes.contains(a) && p.len() != 1) {
+            let other = &self.graph.axis(other).name;
+            return Err(Error::Request(format!("`{name}` has {} values, one for each position of `{other}`", p.len())));
+        }
         border::give(&self.sizes, value, axes, rows).map_err(|(position, node)| Error::Undefined {
             output: name.into(),
             position,

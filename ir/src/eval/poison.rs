@@ -5,7 +5,7 @@
 //! error only where it reaches an output at a valid position.
 //!
 //! * floats: a quiet NaN whose payload is the node. Arithmetic keeps payloads; functions that would lose it
-//!   (`powf(NaN, 0) = 1`) are guarded. Other NaNs are ordinary values.
+//!   (`powf(NaN, 0) = 1`) are guarded. Other NaNs are ordinary values; combined with one, poison may become one.
 //! * integers: the lowest 2^32 integers, the offset being the node.
 //! * truth values: neither 0 nor 1; the node is lost. `and`, `or` are Kleene's: `false and poison` is false.
 

@@ -71,6 +71,7 @@ impl Positions {
         }
     }
 
+    /// All positions of both; of two ranges also what lies between, which keeps it a range.
     pub(super) fn union(&self, other: &Self) -> Self {
         if self.covers(other) {
             return self.clone();
@@ -78,10 +79,25 @@ impl Positions {
         if other.covers(self) {
             return other.clone();
         }
+        let hull = || {
+            let start = self.get(0).min(other.get(0));
+            Self::Range { start, len: self.last().max(other.last()).map_or(0, |last| last + 1 - start) }
+        };
+        if let (Self::Range { .. }, Self::Range { .. }) = (self, other) {
+            return hull();
+        }
         let mut all: Vec<usize> = self.iter().chain(other.iter()).collect();
         all.sort_unstable();
         all.dedup();
         Self::from_sorted(all)
+    }
+
+    /// Those below an extent.
+    pub(super) fn below(&self, extent: usize) -> Self {
+        match self {
+            Self::Range { start, len } => Self::Range { start: *start, len: (*len).min(extent.saturating_sub(*start)) },
+            Self::List(l) => Self::from_sorted(l[..l.partition_point(|&p| p < extent)].to_vec()),
+        }
     }
 
     /// The `n` positions from the `i`-th on, or fewer at the end.
@@ -146,7 +162,7 @@ impl Region {
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a.0 == b.0 && a.1.covers(&b.1))
     }
 
-    /// Smallest box that covers both (same axes).
+    /// A box that covers both (same axes).
     pub(super) fn union(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| (a.0, a.1.union(&b.1))).collect())
     }

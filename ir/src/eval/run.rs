@@ -5,12 +5,13 @@
 //! enough. All else, above all what depends on two long axes, is evaluated again in each block of rows of a stored
 //! value, and forgotten after the block. Blocks are cut so that a block's values fit a budget.
 
+use super::decide::Given;
 use super::demand::Shapes;
 use super::frame::{Frame, assemble, bytes};
 use super::region::{Positions, Region};
 use super::value::Value;
-use super::{Error, Evaluator};
-use crate::graph::{AxisId, Graph, NodeId, Op, RecId, Role};
+use super::{Error, Evaluator, elementwise};
+use crate::graph::{AxisId, Extremum, Graph, MapFn, NodeId, Op, RecId, Role};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -26,6 +27,8 @@ pub(super) struct Run<'r> {
     /// States of recurrences at the end of the last block, with the position that follows.
     carried: Mutex<FxHashMap<NodeId, (usize, Value)>>,
     multiply_adds: AtomicU64,
+    /// A decision that is judged instead of made.
+    judged: Option<(NodeId, Given<'r>)>,
 }
 
 /// A value to compute and keep.
@@ -44,7 +47,20 @@ impl<'r> Run<'r> {
             stored: evaluator.imposed.clone(),
             carried: Mutex::default(),
             multiply_adds: AtomicU64::new(0),
+            judged: None,
         }
+    }
+
+    /// A run in which a decision's value is how far given decisions are from optimal, in units of the tolerance.
+    pub(super) fn judge(evaluator: &'r Evaluator<'r>, node: NodeId, given: Given<'r>) -> Self {
+        let mut run = Self::new(evaluator);
+        run.stored.remove(&node);
+        run.judged = Some((node, given));
+        run
+    }
+
+    pub(super) fn judging(&self, node: NodeId) -> Option<Given<'r>> {
+        self.judged.as_ref().filter(|j| j.0 == node).map(|j| j.1)
     }
 
     pub(super) fn shapes(&self) -> Shapes<'r> {
@@ -135,7 +151,9 @@ impl<'r> Run<'r> {
         while let Some((node, wanted)) = pending.pop_last() {
             let op = self.graph.op(node);
             readers_of.insert(node, wanted.readers.iter().map(|r| r.0).collect());
-            if matches!(op, Op::Input(_) | Op::Const(_) | Op::Index(_) | Op::Prev(_)) {
+            // Before the first step only imposed values are stored.
+            if matches!(op, Op::Input(_) | Op::Const(_) | Op::Index(_) | Op::Prev(_)) || self.stored.contains_key(&node)
+            {
                 continue;
             }
             let small = bytes(self.graph.dtype(node), &wanted.region) <= self.evaluator.options.store as f64;
@@ -277,6 +295,8 @@ impl<'r> Run<'r> {
                 _ => break,
             }
         }
+        let part =
+            if need > budget && recs.is_empty() { self.cut_bound(node, &block(&chunk), &mut need) } else { None };
         if need > self.evaluator.options.memory as f64 {
             let limit = self.evaluator.options.memory as u64;
             return Err(Error::Memory { node: self.describe(node), need: need as u64, limit });
@@ -298,16 +318,64 @@ impl<'r> Run<'r> {
                 })
                 .collect();
         }
-        let one = |r: &Region| -> Result<Value, Error> {
-            let mut frame = Frame::new(self);
-            frame.eval(&[(node, r.clone())])?;
-            frame.get(node, r)
-        };
+        let one = |r: &Region| self.block(node, r, part);
         let parts: Vec<Value> = if regions.len() > 1 && recs.is_empty() {
             regions.par_iter().map(one).collect::<Result<_, _>>()?
         } else {
             regions.iter().map(one).collect::<Result<_, _>>()?
         };
         assemble(region, parts).ok_or_else(|| Error::Malformed { node: self.describe(node) })
+    }
+
+    /// One block of a value; where `part` says so, by parts of an axis that the node sums over.
+    fn block(&self, node: NodeId, region: &Region, part: Option<(AxisId, usize)>) -> Result<Value, Error> {
+        let Some((axis, length)) = part else {
+            let mut frame = Frame::new(self);
+            frame.eval(&[(node, region.clone())])?;
+            return frame.get(node, region);
+        };
+        let join = match self.graph.op(node) {
+            Op::Reduce { extremum: Extremum::Max, .. } => MapFn::Max,
+            Op::Reduce { extremum: Extremum::Min, .. } => MapFn::Min,
+            _ => MapFn::Add,
+        };
+        let all = Positions::full(self.evaluator.sizes.of(axis));
+        let mut total: Option<Value> = None;
+        for i in (0..all.len()).step_by(length.max(1)) {
+            let mut frame = Frame::partial(self, Some((node, axis, all.chunk(i, length))));
+            frame.eval(&[(node, region.clone())])?;
+            let value = frame.get(node, region)?;
+            total = Some(match total {
+                None => value,
+                Some(t) => elementwise::map(join, region, &[t, value])
+                    .ok_or_else(|| Error::Malformed { node: self.describe(node) })?,
+            });
+        }
+        total.ok_or_else(|| Error::Malformed { node: self.describe(node) })
+    }
+
+    /// The axis of a sum or extremum that is best covered in parts, and how long the parts should be.
+    fn cut_bound(&self, node: NodeId, region: &Region, need: &mut f64) -> Option<(AxisId, usize)> {
+        let (Op::Ein { axes, .. } | Op::Reduce { axes, .. }) = self.graph.op(node) else { return None };
+        let mut found: Option<(AxisId, usize)> = None;
+        while *need > self.evaluator.options.block as f64 {
+            let candidates = axes.iter().filter(|&&a| found.is_none_or(|f| f.0 == a)).filter_map(|&a| {
+                let full = self.evaluator.sizes.of(a);
+                let length = found.map_or(full, |f| f.1).div_ceil(2);
+                if full < 2 || found.is_some_and(|f| f.1 < 2) {
+                    return None;
+                }
+                let frame = Frame::partial(self, Some((node, a, Positions::full(length))));
+                Some((self.estimate(&frame, node, region).0, a, length))
+            });
+            match candidates.min_by(|x, y| x.0.total_cmp(&y.0)) {
+                Some((less, axis, length)) if less < 0.95 * *need => {
+                    found = Some((axis, length));
+                    *need = less;
+                }
+                _ => break,
+            }
+        }
+        found
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn solve(family: ThresholdFamily, z: &mut Vec<f64>, k: f64) -> f64 {
     match family {
         ThresholdFamily::Ramp if z.len() as f64 <= k => f64::NEG_INFINITY,
         ThresholdFamily::Mass => mass(z, k),
-        _ if k <= 0.0 => top,
+        // An infinite member alone reaches any sum.
+        _ if k <= 0.0 || top == f64::INFINITY => top,
         ThresholdFamily::Ramp => ramp(z, k),
         ThresholdFamily::Relu => relu(z, k),
         ThresholdFamily::Entmax15 => entmax15(z, k),

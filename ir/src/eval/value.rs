@@ -108,13 +108,6 @@ impl Value {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        match &self.data {
-            Data::B(x) => x.len(),
-            d => each_type!(d, x => x.len()) * 8,
-        }
-    }
-
     /// Strides along `axes`; 0 for an axis on which the value does not depend.
     pub(super) fn strides(&self, axes: &[AxisId]) -> Dims {
         strides(&self.region, axes)

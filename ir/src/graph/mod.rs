@@ -42,6 +42,7 @@ mod build;
 mod map;
 mod node;
 pub mod op;
+mod parse;
 mod print;
 pub mod prove;
 
@@ -49,3 +50,4 @@ pub use axes::{Axis, AxisId, AxisSet, Domain, DomainId, Extent, Role};
 pub use map::{MapFn, Signature, floor_div};
 pub use node::{Error, Graph, Init, Input, InputId, InputKind, NodeId, Output, RecDecl, RecId};
 pub use op::{Extremum, Op, Scalar, ThresholdFamily};
+pub use parse::ParseError;

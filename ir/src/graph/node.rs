@@ -6,7 +6,7 @@ use super::map::MapFn;
 use super::op::{Op, Scalar};
 use crate::dtype::DType;
 use indexmap::IndexMap;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 id!(
@@ -173,6 +173,13 @@ impl Graph {
         }
     }
 
+    /// Says what a domain is for.
+    pub fn set_role(&mut self, domain: DomainId, role: Role) {
+        if let Some(d) = self.domains.get_mut(domain.index()) {
+            d.role = role;
+        }
+    }
+
     /// A domain.
     #[must_use]
     pub fn domain(&self, id: DomainId) -> &Domain {
@@ -221,11 +228,16 @@ impl Graph {
     /// The batch axis over which the extent of a domain is ragged, directly or through what it is derived from.
     #[must_use]
     pub fn ragged_over(&self, domain: DomainId) -> Option<AxisId> {
-        match self.domain(domain).extent {
-            Extent::Ragged(b) => Some(b),
-            Extent::Derived { base, .. } if base != domain => self.ragged_over(base),
-            _ => None,
+        let mut at = domain;
+        // No chain of derivations is longer than there are domains; a circular one is ragged over nothing.
+        for _ in 0..=self.domains.len() {
+            match self.domain(at).extent {
+                Extent::Ragged(b) => return Some(b),
+                Extent::Derived { base, .. } => at = base,
+                Extent::Const(_) | Extent::Runtime => return None,
+            }
         }
+        None
     }
 
     /// An input.
@@ -468,7 +480,7 @@ impl Graph {
                 }
                 for &a in op.bound() {
                     if let Some(batch) = self.ragged_over(self.axis(a).domain)
-                        && !self.bounded_by_scope(a, &args[..op.guards()])
+                        && !self.bounded_by_scope(a, op.bound(), &args[..op.guards()])
                     {
                         free.insert(batch);
                     }
@@ -481,9 +493,9 @@ impl Graph {
         Ok(free)
     }
 
-    /// Does a guard keep `axis` at or below another axis of its own domain? Then a reduction over it never
-    /// sees the end of a ragged extent, and does not depend on the batch axis because of it.
-    fn bounded_by_scope(&self, axis: AxisId, guards: &[NodeId]) -> bool {
+    /// Does a guard keep `axis` at or below another axis of its own domain, one that the op does not bind? Then a
+    /// reduction over it never sees the end of a ragged extent, and does not depend on the batch axis because of it.
+    fn bounded_by_scope(&self, axis: AxisId, bound: &[AxisId], guards: &[NodeId]) -> bool {
         let domain = self.axis(axis).domain;
         let atom = |lo: NodeId, hi: NodeId, strict: i64| {
             let (Some(lo), Some(hi)) = (Affine::of(self, lo), Affine::of(self, hi)) else { return false };
@@ -491,15 +503,21 @@ impl Graph {
             let Some(diff) = hi.checked_add(&lo, -1) else { return false };
             let others: Vec<_> = diff.terms().filter(|&(&a, _)| a != axis).collect();
             diff.coefficient(&axis) == -1
-                && matches!(others[..], [(&other, 1)] if self.axis(other).domain == domain)
+                && matches!(others[..], [(&other, 1)] if self.axis(other).domain == domain && !bound.contains(&other))
                 && diff.constant() - strict <= 0
         };
-        guards.iter().any(|&g| match self.op(g) {
-            Op::Map(MapFn::And) => self.bounded_by_scope(axis, self.args(g)),
-            Op::Map(MapFn::Le) => atom(self.args(g)[0], self.args(g)[1], 0),
-            Op::Map(MapFn::Lt) => atom(self.args(g)[0], self.args(g)[1], 1),
-            _ => false,
-        })
+        let mut atoms: Vec<NodeId> = guards.to_vec();
+        let mut seen: FxHashSet<NodeId> = FxHashSet::default();
+        while let Some(g) = atoms.pop() {
+            let args = self.args(g);
+            match self.op(g) {
+                Op::Map(MapFn::And) => atoms.extend(args.iter().filter(|a| seen.insert(**a))),
+                Op::Map(MapFn::Le) if atom(args[0], args[1], 0) => return true,
+                Op::Map(MapFn::Lt) if atom(args[0], args[1], 1) => return true,
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Checks the invariants of the whole graph that making single nodes does not.

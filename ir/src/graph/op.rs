@@ -137,11 +137,11 @@ ops! {
     Reduce { extremum: Extremum, axes: Axes, guards: u32 } = "reduce", Definition, "guards.., x";
     #[doc = " Position of the largest or smallest value over `axis` where all guards hold, ties to the lower index; 0 of nothing. A decision."]
     Arg { extremum: Extremum, axis: AxisId, guards: u32 } = "arg", Definition, "guards.., x";
-    #[doc = " Value of the pair of rank `rank` (0 is the best) in the order (value descending, index ascending) over `axis`; minus infinity where there are fewer. A decision."]
+    #[doc = " Value of the pair of rank `rank` (0 is the best) in the order (value descending, index ascending) over `axis`; minus infinity where there are fewer, plus infinity at a negative rank. A decision."]
     KthValue { axis: AxisId, guards: u32 } = "kth_value", Definition, "guards.., x, rank";
-    #[doc = " Index of the same pair as `kth_value`; the largest i32 where there are fewer. A decision."]
+    #[doc = " Index of the same pair as `kth_value`; the largest i32 where there are fewer, -1 at a negative rank. A decision."]
     KthIndex { axis: AxisId, guards: u32 } = "kth_index", Definition, "guards.., x, rank";
-    #[doc = " `tau` with `sum over axis of phi(x - tau)` where all guards hold `= k` (a float). Minus infinity where the sum cannot reach `k`. A decision."]
+    #[doc = " `tau` with `sum over axis of phi(x - tau)` where all guards hold `= k` (a float). Minus infinity where the sum cannot reach `k`, the largest member where `k <= 0`. A decision."]
     Threshold { family: ThresholdFamily, axis: AxisId, guards: u32 } = "threshold", Definition, "guards.., x, k";
     #[doc = " Simultaneous substitution `body[axes := positions]`."]
     Sub { axes: Axes } = "sub", Definition, "body, positions..";

@@ -17,7 +17,7 @@
 use super::axes::{AxisId, Extent, Role};
 use super::node::{Graph, Init, InputKind, NodeId};
 use super::op::{Extremum, Op, Scalar};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt::{self, Write};
 
 /// Unique printable names of the domains, axes and recurrences of one graph.
@@ -28,13 +28,18 @@ pub(crate) struct Names {
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut seen: FxHashMap<String, u32> = FxHashMap::default();
+    let mut seen: FxHashSet<String> = FxHashSet::default();
     names
         .map(|n| {
-            let n = if n.is_empty() { "_" } else { n };
-            let count = seen.entry(n.to_owned()).or_insert(0);
-            *count += 1;
-            if *count == 1 { n.to_owned() } else { format!("{n}.{count}") }
+            let mut n: String =
+                n.chars().map(|c| if c.is_alphanumeric() || "_.'$".contains(c) { c } else { '_' }).collect();
+            if n.is_empty() {
+                n.push('_');
+            }
+            let free = (1..).map(|i| if i == 1 { n.clone() } else { format!("{n}.{i}") }).find(|n| !seen.contains(n));
+            let free = free.unwrap_or(n);
+            seen.insert(free.clone());
+            free
         })
         .collect()
 }
@@ -167,7 +172,7 @@ impl Graph {
                     .collect();
                 write!(f, " %{} {{{}}}", number[&args[0]], pairs.join(", "))?;
             }
-            _ if op.is_reduction() || matches!(op, Op::Ein { .. }) => {
+            _ if op.is_reduction() || matches!(op, Op::Ein { .. } | Op::Reduce { .. }) => {
                 write!(f, " {{{}}}", names.list(op.bound().iter().copied()))?;
                 if op.guards() > 0 {
                     write!(f, " [{}]", numbers(self.guards(id)))?;

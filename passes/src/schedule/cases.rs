@@ -118,6 +118,9 @@ impl Scheduler {
     fn inner_guards(&self, factors: &[NodeId], axis: AxisId) -> Vec<NodeId> {
         let mut found = Vec::new();
         let mut seen = FxHashSet::default();
+        // A guard that mentions an axis bound further in says nothing about the stream.
+        let scope: weft_ir::graph::AxisSet =
+            factors.iter().flat_map(|&f| self.c.g.free(f).iter().collect::<Vec<_>>()).collect();
         let mut stack: Vec<NodeId> = factors.iter().rev().copied().collect();
         while let Some(n) = stack.pop() {
             if !seen.insert(n) {
@@ -126,7 +129,8 @@ impl Scheduler {
             if let Op::Ein { .. } = self.c.g.op(n) {
                 for &g in self.c.g.guards(n) {
                     let inequality = matches!(self.c.comparison(g), Some((MapFn::Le, _)));
-                    if self.has(g, axis) && inequality && self.is_affine(g) && !found.contains(&g) {
+                    let outside = self.c.g.free(g).is_subset(&scope);
+                    if self.has(g, axis) && outside && inequality && self.is_affine(g) && !found.contains(&g) {
                         found.push(g);
                     }
                 }

@@ -4,7 +4,7 @@
 //! term becomes the tile of its values over the tile axes on which its positions depend. Values are remembered by scope,
 //! so a term that a loop does not change, once computed before it, is not computed again inside ([`Emitter::hoist`]).
 
-use super::ranges::RowTile;
+use super::ranges::TileSpan;
 use super::{Error, Scheduler};
 use rustc_hash::FxHashMap;
 use weft_ir::graph::{self, AxisId, DomainId, Extremum, InputId, MapFn, NodeId, Op, Scalar};
@@ -12,6 +12,14 @@ use weft_ir::kernel::{
     self, Access, Attrs, AxisSet, BinOp, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, Monoid, OpCode,
     ValueId, VarId,
 };
+
+/// Emitted terms of one block of code.
+#[derive(Default)]
+struct Scope {
+    values: FxHashMap<NodeId, ValueId>,
+    /// Axes that stand at other positions here than outside.
+    moved: Vec<AxisId>,
+}
 
 /// Emits one kernel.
 pub(crate) struct Emitter<'s, 'p> {
@@ -24,13 +32,13 @@ pub(crate) struct Emitter<'s, 'p> {
     /// Previous values of recurrences.
     pub(crate) previous: FxHashMap<graph::RecId, ValueId>,
     /// Emitted terms, innermost scope last.
-    memo: Vec<FxHashMap<NodeId, ValueId>>,
+    memo: Vec<Scope>,
     /// Whole tile axes of short bound axes.
     pub(crate) whole: FxHashMap<AxisId, kernel::AxisId>,
     /// Ranges of scalars, for leaving out guards that cannot fail.
     bounds: FxHashMap<VarId, (i64, Option<i64>)>,
-    /// The row tile.
-    pub(crate) rows: Option<RowTile>,
+    /// What the tiles of rows and of loops cover: sums inside a loop are bounded by them.
+    pub(crate) spans: Vec<TileSpan>,
     /// The float type of tile values.
     pub(crate) float: ElemType,
 }
@@ -43,10 +51,10 @@ impl<'s, 'p> Emitter<'s, 'p> {
             positions: FxHashMap::default(),
             given: FxHashMap::default(),
             previous: FxHashMap::default(),
-            memo: vec![FxHashMap::default()],
+            memo: vec![Scope::default()],
             whole: FxHashMap::default(),
             bounds: FxHashMap::default(),
-            rows: None,
+            spans: Vec::new(),
             float,
         }
     }
@@ -116,7 +124,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
     // ---- scopes
 
     pub(crate) fn enter(&mut self) {
-        self.memo.push(FxHashMap::default());
+        self.memo.push(Scope::default());
     }
 
     pub(crate) fn leave(&mut self) {
@@ -124,7 +132,16 @@ impl<'s, 'p> Emitter<'s, 'p> {
     }
 
     fn known(&self, id: NodeId) -> Option<ValueId> {
-        self.memo.iter().rev().find_map(|m| m.get(&id).copied())
+        for scope in self.memo.iter().rev() {
+            if let Some(&v) = scope.values.get(&id) {
+                return Some(v);
+            }
+            // What was emitted outside stands at other positions of these axes.
+            if scope.moved.iter().any(|&a| self.s.has(id, a)) {
+                return None;
+            }
+        }
+        None
     }
 
     /// Emits the parts of a term that do not depend on `axes`, so that a loop over them finds them done.
@@ -140,7 +157,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         }
         for a in self.s.c.g.args(id).to_vec() {
             // Bound axes get their tile axes when their sum is emitted; operands over them can be emitted before it.
-            for &x in self.s.c.g.op(id).bound().to_vec().iter() {
+            for &x in &self.s.c.g.op(id).bound().to_vec() {
                 if self.s.c.g.static_extent(x).is_some_and(|n| n <= self.s.options.tiles.depth * 2) {
                     self.whole_axis(x);
                 }
@@ -302,7 +319,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         }
         let v = self.emit(id)?;
         if let Some(scope) = self.memo.last_mut() {
-            scope.insert(id, v);
+            scope.values.insert(id, v);
         }
         Ok(v)
     }
@@ -357,7 +374,11 @@ impl<'s, 'p> Emitter<'s, 'p> {
                     let name = self.s.c.g.input(i).name.to_string();
                     self.load(id, i, &at, &name)
                 }
-                _ => self.s.unsupported(id, "the state of a recurrence at other positions of its own axes"),
+                Op::Prev(_) => self.s.unsupported(id, "the state of a recurrence at other positions of its own axes"),
+                _ => {
+                    let axes = axes.clone();
+                    self.emit_moved(args[0], &axes, &args[1..])
+                }
             },
             Op::Prev(r) => match self.previous.get(r) {
                 Some(&v) => Ok(v),
@@ -385,6 +406,25 @@ impl<'s, 'p> Emitter<'s, 'p> {
             }
             _ => self.s.unsupported(id, format!("`{}` inside a kernel", op.name())),
         }
+    }
+
+    /// A term of this kernel with some axes at other positions.
+    fn emit_moved(&mut self, body: NodeId, axes: &[AxisId], positions: &[NodeId]) -> Result<ValueId, Error> {
+        let mut at = Vec::with_capacity(axes.len());
+        for &p in positions {
+            at.push(self.index(p)?);
+        }
+        let before: Vec<Option<Expr>> = axes.iter().zip(at).map(|(&a, e)| self.positions.insert(a, e)).collect();
+        self.memo.push(Scope { values: FxHashMap::default(), moved: axes.to_vec() });
+        let v = self.value(body);
+        self.leave();
+        for (&a, e) in axes.iter().zip(before) {
+            match e {
+                Some(e) => self.positions.insert(a, e),
+                None => self.positions.remove(&a),
+            };
+        }
+        v
     }
 
     /// Whole tile axes of bound axes.
@@ -512,10 +552,13 @@ impl<'s, 'p> Emitter<'s, 'p> {
         factors: &[NodeId],
         hint: &str,
     ) -> Result<ValueId, Error> {
-        for &a in axes {
-            if self.s.c.g.static_extent(a).is_none() {
-                return self.s.unsupported(id, format!("a sum over `{}` inside tile code", self.axis_name(a)));
+        if let Some(&long) = axes.iter().find(|&&a| self.s.c.g.static_extent(a).is_none()) {
+            if axes.len() > 1 {
+                return self
+                    .s
+                    .unsupported(id, format!("a sum over `{}` and other axes inside tile code", self.axis_name(long)));
             }
+            return self.emit_inner_stream(id, long, guards, factors, hint);
         }
         // Innermost in memory first, as whole tile axes while they fit; the others are walked.
         let mut order = axes.to_vec();
@@ -538,6 +581,63 @@ impl<'s, 'p> Emitter<'s, 'p> {
             self.hoist(f, &walked)?;
         }
         self.walk(id, &walked, room, axes, guards, factors, None, hint)
+    }
+
+    /// A sum over a long axis inside the tile of another stream: a loop of its own for every tile of pairs.
+    fn emit_inner_stream(
+        &mut self,
+        id: NodeId,
+        axis: AxisId,
+        guards: &[NodeId],
+        factors: &[NodeId],
+        hint: &str,
+    ) -> Result<ValueId, Error> {
+        for &x in factors.iter().chain(guards) {
+            self.hoist(x, &[axis])?;
+        }
+        let mut around = AxisSet::EMPTY;
+        for a in self.s.c.g.free(id).iter().collect::<Vec<_>>() {
+            if let Some(e) = self.positions.get(&a) {
+                around = around.union(self.kb.kernel().expr_axes(e));
+            }
+        }
+        let elem = self.elem_of(id)?;
+        let zero =
+            self.kb.fill("zero", if elem.is_float() { Literal::Float(0.0) } else { Literal::Int(0) }, elem, around);
+        let extent = self.extent(axis);
+        let (bounding, opaque) = self.bounding(guards, axis);
+        let range = self.range(&bounding, axis, extent.clone());
+        let name = self.axis_name(axis);
+        let tile = self.kb.axis(&name, self.s.options.tiles.stream);
+        let body = self.kb.begin_loop(
+            &name,
+            Some(tile),
+            Domain::Dense { lo: range.lo, hi: range.hi },
+            range.full,
+            &[("acc", zero)],
+        );
+        self.note_bounds(body.index, 0, None);
+        self.note_bounds(body.pos, 0, None);
+        self.enter();
+        self.positions.insert(axis, Expr::Var(body.pos));
+        let mut guard = self.guard(&bounding)?;
+        guard.atoms.push(Expr::Var(body.pos).lt(extent));
+        for c in opaque {
+            let v = self.value(c)?;
+            guard.opaque.push(v);
+        }
+        let mut values = Vec::new();
+        for &f in factors {
+            values.push(self.value(f)?);
+        }
+        let p = self.multiply(&values, hint);
+        let missing = AxisSet::from(tile).union(around).minus(self.kb.type_of(p).map_or(AxisSet::EMPTY, |t| t.axes));
+        let p = if missing.is_empty() { p } else { self.kb.expand(hint, p, missing) };
+        let sum = self.kb.reduce(hint, p, Monoid::Sum, tile, guard);
+        let next = self.kb.map(hint, kernel::MapFn::Add, &[body.carried[0], sum]);
+        self.positions.remove(&axis);
+        self.leave();
+        Ok(self.kb.end_loop(&[next])[0])
     }
 
     /// How far inside the memory of some factor an axis is.

@@ -26,9 +26,9 @@ enum End {
     High { weak: Expr, strong: Expr },
 }
 
-/// The rows of a tile: axis, first position, and one past the last that exists.
+/// The positions of an axis that one tile covers: axis, first position, and one past the last that exists.
 #[derive(Clone, Debug)]
-pub(crate) struct RowTile {
+pub(crate) struct TileSpan {
     pub(crate) axis: AxisId,
     pub(crate) t0: Expr,
     pub(crate) t1: Expr,
@@ -107,11 +107,10 @@ impl Emitter<'_, '_> {
 
     /// Least and largest value over the row tile of a variable that the loop does not change.
     fn corners(&self, v: &Var) -> Option<(Expr, Expr)> {
-        let rows = self.rows.as_ref();
         match v {
-            Var::Axis(a) if rows.is_some_and(|r| r.axis == *a) => {
-                let r = rows?;
-                Some((r.t0.clone(), r.t1.clone() - 1))
+            Var::Axis(a) if self.spans.iter().any(|s| s.axis == *a) => {
+                let span = self.spans.iter().find(|s| s.axis == *a)?;
+                Some((span.t0.clone(), span.t1.clone() - 1))
             }
             Var::Axis(a) => {
                 // A scalar of the grid or of an outer loop; a tile axis varies, and has no corner here.

@@ -7,7 +7,6 @@
 use super::emit::Emitter;
 use super::store::Target;
 use super::{Error, Scheduler};
-use rustc_hash::FxHashSet;
 use weft_ir::graph::{AxisId, MapFn, NodeId, Op, RecId};
 use weft_ir::kernel::{AxisSet, Domain, Expr, Guard, KernelBuilder, ValueId};
 
@@ -66,7 +65,7 @@ impl Scheduler {
     fn restart(&self, step: NodeId, rec: RecId) -> Option<Restart> {
         let time = self.c.g.rec(rec).time;
         let mut guards: Option<Vec<NodeId>> = None;
-        self.guards_of_previous(step, rec, &mut Vec::new(), &mut guards, &mut FxHashSet::default());
+        self.guards_of_previous(step, rec, &mut Vec::new(), &mut guards);
         guards?.into_iter().find_map(|g| {
             let (MapFn::Ne, form) = self.c.comparison(g)? else { return None };
             let (period, first) = self.congruence(&form, time)?;
@@ -75,14 +74,7 @@ impl Scheduler {
     }
 
     /// Guards common to all paths from a term to the previous state.
-    fn guards_of_previous(
-        &self,
-        id: NodeId,
-        rec: RecId,
-        open: &mut Vec<NodeId>,
-        common: &mut Option<Vec<NodeId>>,
-        done: &mut FxHashSet<NodeId>,
-    ) {
+    fn guards_of_previous(&self, id: NodeId, rec: RecId, open: &mut Vec<NodeId>, common: &mut Option<Vec<NodeId>>) {
         if *self.c.g.op(id) == Op::Prev(rec) {
             *common = Some(match common.take() {
                 None => open.clone(),
@@ -96,7 +88,7 @@ impl Scheduler {
         let depth = open.len();
         open.extend_from_slice(self.c.g.guards(id));
         for &a in self.c.g.args(id) {
-            self.guards_of_previous(a, rec, open, common, done);
+            self.guards_of_previous(a, rec, open, common);
         }
         open.truncate(depth);
     }

@@ -98,6 +98,6 @@ impl Emitter<'_, '_> {
         let (tile, t0) = self.tiled_axis(axis, Expr::Const(size), size);
         self.kb.lanes(tile);
         let t1 = (t0.clone() + size).min(self.extent(axis));
-        self.rows = Some(super::ranges::RowTile { axis, t0, t1 });
+        self.spans.push(super::ranges::TileSpan { axis, t0, t1 });
     }
 }

@@ -194,6 +194,13 @@ impl Scheduler {
             Op::Const(k) => Some(if k.as_f64() < 0.0 { -1 } else { 1 }),
             Op::Map(MapFn::Exp | MapFn::Abs | MapFn::Sqrt) => Some(1),
             Op::Map(MapFn::Inv | MapFn::Inv0) => self.sign(args[0]),
+            Op::Map(MapFn::Log) => {
+                // log(1 + x) with x never negative.
+                let add = *self.c.g.op(args[0]) == Op::Map(MapFn::Add);
+                let terms = self.c.g.args(args[0]);
+                let one = |&a: &NodeId| self.c.g.constant(a).is_some_and(|k| k.as_f64() >= 1.0);
+                (add && terms.iter().any(one) && terms.iter().all(|&a| self.sign(a) == Some(1))).then_some(1)
+            }
             Op::Map(MapFn::Max) => args.iter().any(|&a| self.sign(a) == Some(1)).then_some(1),
             Op::Map(MapFn::Min) => args.iter().any(|&a| self.sign(a) == Some(-1)).then_some(-1),
             Op::Map(MapFn::Add) => {

@@ -9,7 +9,8 @@ use super::store::Target;
 use super::{Error, Scheduler};
 use weft_ir::graph::{AxisId, MapFn, NodeId, Op, Scalar};
 use weft_ir::kernel::{
-    Attrs, AxisSet, Domain, ElemType, Expr, KernelBuilder, Literal, MapFn as KernelFn, OpCode, ValueId,
+    self, Attrs, AxisSet, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, MapFn as KernelFn, Monoid, OpCode,
+    ValueId,
 };
 
 /// The largest rank that a carried list is made for.
@@ -103,19 +104,11 @@ impl Emitter<'_, '_> {
         let extent = self.extent(s.axis);
         self.stay_inside(&mut guard, &at, &extent);
         let inside = self.guard_tile(&guard)?;
-        // A list with the entering pair in front, and nothing behind it.
-        let first = self.kb.index("r", Expr::Axis(list), ElemType::I32);
-        let zero = self.kb.fill("zero", Literal::Int(0), ElemType::I32, AxisSet::EMPTY);
-        let front = self.kb.map("front", KernelFn::Eq, &[first, zero]);
-        let enters = self.kb.map("enters", KernelFn::And, &[front, inside]);
-        let (none, nowhere) = self.nothing();
+        let (none, _) = self.nothing();
+        let x = self.kb.select("x", inside, x, none);
         let at = self.kb.index("at", at, ElemType::I32);
-        let x = self.kb.select("x", enters, x, none);
-        let at = self.kb.select("at", enters, at, nowhere);
-        let attrs = Attrs { over: list.into(), ..Attrs::default() };
-        let merged = self.kb.inst("best", OpCode::MergeTopK, &[body.carried[0], body.carried[1], x, at], attrs);
-        let out = self.ranked(s, &merged, list)?;
-        self.store(target.input, out)?;
+        let merged = self.insert([body.carried[0], body.carried[1]], x, at, list);
+        self.store_ranked(s, &merged, list, target)?;
         self.positions.remove(&s.axis);
         self.positions.remove(&row);
         self.leave();
@@ -164,8 +157,30 @@ impl Emitter<'_, '_> {
         self.positions.remove(&s.axis);
         self.leave();
         let best = self.kb.end_loop(&merged);
-        let out = self.ranked(s, &best, list)?;
-        self.store(target.input, out)
+        self.store_ranked(s, &best, list, target)
+    }
+
+    /// A sorted list with one more pair, which is later than all of it: elements behind its place move back by one. Nothing
+    /// changes for a score of minus infinity.
+    fn insert(&mut self, list: [ValueId; 2], x: ValueId, at: ValueId, axis: kernel::AxisId) -> Vec<ValueId> {
+        let before = self.kb.map("before", KernelFn::Ge, &[list[0], x]);
+        let before = self.kb.cast("before", before, ElemType::I32);
+        let place = self.kb.reduce("place", before, Monoid::Sum, axis, Guard::always());
+        let rank = self.kb.index("r", Expr::Axis(axis), ElemType::I32);
+        let ahead = self.kb.map("ahead", KernelFn::Lt, &[rank, place]);
+        let here = self.kb.map("here", KernelFn::Eq, &[rank, place]);
+        let size = self.kb.kernel().axis_extent(self.kb.kernel_plan(), axis).unwrap_or(1);
+        let back = self.kb.axis("back", size);
+        list.into_iter()
+            .zip([x, at])
+            .map(|(old, new)| {
+                let attrs = Attrs { over: axis.into(), at: Some((Expr::Axis(back) - 1).max(0)), ..Attrs::default() };
+                let moved = self.kb.inst("moved", OpCode::Take, &[old], attrs)[0];
+                let moved = self.kb.rename("moved", moved, back, axis);
+                let behind = self.kb.select("behind", here, new, moved);
+                self.kb.select("best", ahead, old, behind)
+            })
+            .collect()
     }
 
     fn nothing(&mut self) -> (ValueId, ValueId) {
@@ -178,16 +193,26 @@ impl Emitter<'_, '_> {
         (values, self.kb.fill("p", Literal::Int(-1), ElemType::I32, axes))
     }
 
-    /// The pair of the wanted rank: its value, or its position with the largest i32 for a missing one.
-    fn ranked(&mut self, s: &Selection, list: &[ValueId], axis: weft_ir::kernel::AxisId) -> Result<ValueId, Error> {
+    /// Stores the pair of the wanted rank: its value, and its position with the largest i32 for a missing one.
+    fn store_ranked(
+        &mut self,
+        s: &Selection,
+        list: &[ValueId],
+        axis: kernel::AxisId,
+        target: &Target,
+    ) -> Result<(), Error> {
         let attrs = || Attrs { over: axis.into(), at: Some(Expr::Const(s.rank)), ..Attrs::default() };
-        if !s.index {
-            return Ok(self.kb.inst("kth", OpCode::Take, &list[..1], attrs())[0]);
-        }
-        let at = self.kb.inst("kth", OpCode::Take, &list[1..2], attrs())[0];
+        let value = self.kb.inst("kth", OpCode::Take, &list[..1], attrs())[0];
+        let at = self.kb.inst("at", OpCode::Take, &list[1..2], attrs())[0];
         let zero = self.kb.fill("zero", Literal::Int(0), ElemType::I32, AxisSet::EMPTY);
         let missing = self.kb.map("missing", KernelFn::Lt, &[at, zero]);
         let last = self.kb.fill("last", Literal::Int(i64::from(i32::MAX)), ElemType::I32, AxisSet::EMPTY);
-        Ok(self.kb.select("kth", missing, last, at))
+        let at = self.kb.select("at", missing, last, at);
+        let (own, other) = if s.index { (at, value) } else { (value, at) };
+        self.store(target.input, own)?;
+        match target.partner {
+            Some(p) => self.store(p, other),
+            None => Ok(()),
+        }
     }
 }

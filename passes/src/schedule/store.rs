@@ -169,7 +169,26 @@ impl Scheduler {
             None if decision || self.c.g.dtype(id).is_int() => Role::Decision,
             None => Role::Temp,
         };
-        let target = self.target(&name, &axes, dtype, role)?;
+        let mut target = self.target(&name, &axes, dtype, role)?;
+        // The value and the position of a rank come from one list, so from one kernel.
+        let partner = match self.c.g.op(id).clone() {
+            Op::KthValue { axis, guards } => Some((Op::KthIndex { axis, guards }, "_at")),
+            Op::KthIndex { axis, guards } => Some((Op::KthValue { axis, guards }, "_value")),
+            _ => None,
+        };
+        if let Some((op, suffix)) = partner
+            && self.is_streamed(id)
+        {
+            let args = self.c.g.args(id).to_vec();
+            let other = self.c.make(&op, &args)?;
+            if !self.stored.contains_key(&other) {
+                let dtype = self.c.g.dtype(other);
+                let (input, read) = self.side_buffer(&format!("{name}{suffix}"), &axes, dtype, Role::Decision)?;
+                target.partner = Some(input);
+                self.stored.insert(other, read);
+                self.decisions.push((other, self.memory[&input].buffer));
+            }
+        }
         self.plan_kernel(&name, body, &target)?;
         if decision {
             self.decisions.push((id, self.memory[&target.input].buffer));
@@ -194,6 +213,7 @@ impl Scheduler {
             dtype,
             is_output: role == Role::Output,
             maximum: std::cell::Cell::new(None),
+            partner: None,
         })
     }
 
@@ -274,6 +294,8 @@ pub(crate) struct Target {
     pub(crate) axes: Vec<AxisId>,
     pub(crate) dtype: DType,
     pub(crate) is_output: bool,
+    /// A second value that the kernel stores at the same axes.
+    pub(crate) partner: Option<InputId>,
     /// Set by the kernel if what it stores is a mantissa: the term that reads the scale.
     pub(crate) maximum: std::cell::Cell<Option<NodeId>>,
 }

@@ -675,10 +675,19 @@ impl Emitter<'_, '_> {
         let name = self.axis_name(loop_axis);
         let tile = self.kb.axis(&name, step);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
-        let body = self.kb.begin_loop(&name, Some(tile), domain, range.full, &state.carried());
+        // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
+        let inner = s.terms.iter().any(|t| t.mantissas.iter().chain(&t.scale).any(|&x| !self.s.streamed(x).is_empty()));
+        let full = if inner { None } else { range.full };
+        let body = self.kb.begin_loop(&name, Some(tile), domain, full, &state.carried());
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
         self.enter();
+        let start = Expr::Var(body.index);
+        self.spans.push(super::ranges::TileSpan {
+            axis: loop_axis,
+            t0: start.clone(),
+            t1: (start + step).min(extent.clone()),
+        });
         self.positions.insert(loop_axis, Expr::Var(body.pos));
         let mut guard = self.guard(&bounding)?;
         guard.atoms.push(Expr::Var(body.pos).lt(extent));
@@ -688,6 +697,7 @@ impl Emitter<'_, '_> {
         }
         let inner = self.accumulate(reductions, groups, s, tile.into(), &guard, &state.replaced(&body.carried))?;
         self.positions.remove(&loop_axis);
+        self.spans.pop();
         self.leave();
         let results = self.kb.end_loop(&inner.values());
         Ok(inner.replaced(&results))

@@ -87,7 +87,7 @@ impl Emitter<'_, '_> {
         };
         let low = self.kb.select("lower", inside, low, none);
         let high = self.kb.select("upper", inside, most, none);
-        let go = self.any(inside, rows);
+        let go = self.any(inside, rows, row);
         let eps = self.constant(if self.float == ElemType::F64 { 1e-13 } else { 3e-7 });
         let carried = [("go", go), ("open", inside), ("lower", low), ("upper", high), ("tau", low)];
         let state = self.kb.begin_while(STEPS, &carried);
@@ -128,7 +128,7 @@ impl Emitter<'_, '_> {
         let open2 = self.kb.map("open", MapFn::And, &[open, moves, off]);
         let take = self.kb.map("take", MapFn::And, &[open, off]);
         let tau2 = self.kb.select("tau", take, next, tau);
-        let go2 = self.any(open2, rows);
+        let go2 = self.any(open2, rows, row);
         self.leave();
         let state = self.kb.end_while(&[go2, open2, lower2, upper2, tau2]);
         let never = self.constant(f64::NEG_INFINITY);
@@ -140,8 +140,16 @@ impl Emitter<'_, '_> {
         self.kb.fill("c", value, self.float, AxisSet::EMPTY)
     }
 
-    fn any(&mut self, x: ValueId, rows: AxisSet) -> ValueId {
-        if rows.is_empty() { x } else { self.kb.reduce("go", x, Monoid::Any, rows, Guard::always()) }
+    /// Does a condition hold in any row that exists?
+    fn any(&mut self, x: ValueId, rows: AxisSet, row: Option<AxisId>) -> ValueId {
+        if rows.is_empty() {
+            return x;
+        }
+        let mut guard = Guard::always();
+        if let Some(at) = row.and_then(|r| self.positions.get(&r).cloned().map(|at| at.lt(self.extent(r)))) {
+            guard.atoms.push(at);
+        }
+        self.kb.reduce("go", x, Monoid::Any, rows, guard)
     }
 
     /// `phi` and minus its derivative by `tau`.

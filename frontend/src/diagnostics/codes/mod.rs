@@ -47,6 +47,7 @@ mod warnings;
 #[allow(unused_imports, unreachable_pub, reason = "a range may still be empty")]
 pub use self::{axes::*, backends::*, clocks::*, inputs::*, names::*, syntax::*, types::*, warnings::*};
 
+#[allow(unused_qualifications, reason = "the globs above import every `ENTRIES`; which one is meant must be said")]
 /// The ranges in order, with the prefix that all codes of each have.
 const RANGES: &[(&str, &[Code])] = &[
     ("E00", syntax::ENTRIES),

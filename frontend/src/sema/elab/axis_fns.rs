@@ -121,7 +121,7 @@ impl<'p> Elaborator<'p> {
             values.push(self.number(x, a.span)?);
         }
         if values.iter().any(|&x| self.class(x) == Class::Float) {
-            values = values.into_iter().map(|x| self.to_float(x)).collect::<Res<_>>()?;
+            values = values.into_iter().map(|x| self.floated(x)).collect::<Res<_>>()?;
         }
         self.map(f, &values, span)
     }
@@ -181,7 +181,7 @@ impl<'p> Elaborator<'p> {
             ),
             (Class::Float, Class::Float) if word == Dtype::Float => self.cast_to(weft_ir::DType::Float, x, span),
             (Class::Int, Class::Float) => {
-                let x = self.to_float(x)?;
+                let x = self.floated(x)?;
                 let to = Spanned { node: word, span: to.span };
                 self.annotated(x, Some(&to), span)
             }

@@ -291,7 +291,7 @@ impl<'p> Elaborator<'p> {
         inner: &mut Scope<'p>,
         f: &'p Fn,
         bound: &[Bound<'p>],
-        own: &mut Vec<AxisId>,
+        own: &mut [AxisId],
     ) -> Res<(NodeId, Vec<(AxisId, NodeId)>)> {
         let back = self.rename_captured(inner, f, bound, own)?;
         for b in bound {

@@ -1,8 +1,10 @@
 //! The elaborator: state that all its parts share, and its entry point.
 
+mod axes;
 mod axis_fns;
 mod calls;
 mod init;
+mod inputs;
 mod layer;
 mod operators;
 mod pieces;
@@ -10,6 +12,7 @@ mod reads;
 mod rec;
 mod reduce;
 mod scope;
+mod sizes;
 mod statements;
 mod terms;
 mod types;

@@ -98,7 +98,7 @@ impl<'p> Elaborator<'p> {
             Some(1) => Ok(base),
             Some(n) => self.map(MapFn::Mul, &vec![base; n], span),
             None => {
-                let (base, exponent) = (self.to_float(base)?, self.to_float(exponent)?);
+                let (base, exponent) = (self.floated(base)?, self.floated(exponent)?);
                 self.map(MapFn::Pow, &[base, exponent], span)
             }
         }

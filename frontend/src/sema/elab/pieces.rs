@@ -167,7 +167,7 @@ impl<'p> Elaborator<'p> {
             );
         };
         let size: i64 = side.locals.iter().map(|l| l.2).fold(1, i64::saturating_mul);
-        let last = side.locals.iter().fold(Some(side.offset), |p, l| p?.checked_add(l.1.checked_mul(l.2 - 1)?));
+        let last = side.locals.iter().try_fold(side.offset, |p, l| p.checked_add(l.1.checked_mul(l.2 - 1)?));
         let n = self.graph.static_extent(axis).unwrap_or(0);
         if side.offset < 0 || size > MAX_PIECEWISE || last.is_none_or(|last| last >= n) {
             let text = self.text(sub.span);

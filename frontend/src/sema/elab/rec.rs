@@ -28,10 +28,7 @@ impl<'p> Elaborator<'p> {
             return self.annotated(x, b.dtype.as_ref(), b.value.span);
         }
         let time = self.recursion_axis(b, &positions, &reads)?;
-        let &[time_axis] = positions[time].as_slice() else {
-            let name = &b.axes[time];
-            return self.single(name, &positions[time]).map(|_| NodeId(0));
-        };
+        let time_axis = self.single(&b.axes[time], &positions[time])?;
         let declared: Vec<AxisId> = positions.iter().flatten().copied().filter(|&a| a != time_axis).collect();
         let mut state = declared;
         let mut dtype = b.dtype.as_ref().map_or(DType::Float, |d| super::types::dtype(d.node));
@@ -42,7 +39,8 @@ impl<'p> Elaborator<'p> {
             time,
         };
         // Each round adds the axes and the type that the one before has shown.
-        for round in 0.. {
+        let mut round = 0;
+        loop {
             let kept = self.snapshot();
             let decl = RecDecl { name: b.name.as_str().into(), time: time_axis, state: state.clone(), dtype };
             let rec = self.graph.add_rec(decl);
@@ -86,8 +84,8 @@ impl<'p> Elaborator<'p> {
             self.restore(kept);
             state.extend(riding);
             dtype = found;
+            round += 1;
         }
-        Ok(NodeId(0))
     }
 
     fn warn_sequential(&mut self, b: &Binding, class: recurrence::RecurrenceClass) {

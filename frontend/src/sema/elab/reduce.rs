@@ -54,7 +54,7 @@ impl<'p> Elaborator<'p> {
                 let sum = self.ein(&axes, &guards, value, span)?;
                 let n = self.members(&axes, &guards, span)?;
                 let constant = self.graph.constant(n).is_some();
-                let n = self.to_float(n)?;
+                let n = self.floated(n)?;
                 // Where nothing is there to be averaged, the mean is 0, as a fully masked row of attention is.
                 self.map(if constant { MapFn::Div } else { MapFn::Div0 }, &[sum, n], span)
             }

@@ -229,7 +229,7 @@ impl<'p> Elaborator<'p> {
                     ),
             );
         };
-        if n >= 1 && n <= MAX_SIZE {
+        if (1..=MAX_SIZE).contains(&n) {
             return Ok(n);
         }
         let what = if n < 1 { "an axis has at least one position" } else { "an axis has at most 2^30 positions" };

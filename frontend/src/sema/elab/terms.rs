@@ -115,7 +115,7 @@ impl Elaborator<'_> {
     }
 
     /// `x` as a float: itself, a constant, or a conversion to the type parameter.
-    pub(super) fn to_float(&mut self, x: NodeId) -> Res<NodeId> {
+    pub(super) fn floated(&mut self, x: NodeId) -> Res<NodeId> {
         if let Some(Scalar::Int(i)) = self.graph.constant(x) {
             return Ok(self.graph.float(i as f64));
         }

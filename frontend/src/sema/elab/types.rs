@@ -74,14 +74,14 @@ impl Elaborator<'_> {
     /// A real number: integers are converted, exactly.
     pub(super) fn real(&mut self, x: NodeId, span: Span) -> Res<NodeId> {
         let x = self.number(x, span)?;
-        self.to_float(x)
+        self.floated(x)
     }
 
     /// Two numbers of one class: integers beside reals are converted.
     pub(super) fn unify(&mut self, a: (NodeId, Span), b: (NodeId, Span)) -> Res<(NodeId, NodeId)> {
         let (x, y) = (self.number(a.0, a.1), self.number(b.0, b.1));
         let (x, y) = (x?, y?);
-        if self.class(x) == self.class(y) { Ok((x, y)) } else { Ok((self.to_float(x)?, self.to_float(y)?)) }
+        if self.class(x) == self.class(y) { Ok((x, y)) } else { Ok((self.floated(x)?, self.floated(y)?)) }
     }
 
     /// Two values of one class, truth values included; `what` says where they stand.
@@ -108,7 +108,7 @@ impl Elaborator<'_> {
                 if matches!(to.node, Dtype::Int | Dtype::Float) { Ok(x) } else { self.cast_to(target, x, span) }
             }
             (Class::Int, Class::Float) => {
-                let x = self.to_float(x)?;
+                let x = self.floated(x)?;
                 if to.node == Dtype::Float { Ok(x) } else { self.cast_to(target, x, span) }
             }
             (from, _) => Err(self.mismatch(from, to, span)),

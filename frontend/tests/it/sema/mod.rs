@@ -1,6 +1,13 @@
 //! The semantic front end.
 
+mod bounds;
+mod causality;
+mod codes;
 mod examples;
+mod meaning;
+mod robust;
+mod run;
+mod settings;
 
 use crate::support::source;
 use weft::diagnostics::{Color, Diagnostic, render};

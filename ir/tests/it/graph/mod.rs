@@ -1,3 +1,11 @@
 //! Graph IR: the float64 evaluator, the text form.
 
+mod decisions;
+mod fixture;
+mod laws;
+mod naive;
+mod ops;
+mod random;
 mod smoke;
+mod speed;
+mod text;

@@ -1,0 +1,48 @@
+//! `weft check`
+
+use super::args::CheckArgs;
+use super::out::{MAX_FILE, Out};
+use super::{End, backend, compile_options, load_options, table};
+use crate::driver::{CheckOptions, Failure, Place, TensorFile, Watch, check as run_check, later, load};
+
+pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
+    if args.grad {
+        return Err(later("`--grad`", "leave it out: outputs are checked without it").into());
+    }
+    if args.decode {
+        return Err(later("`--decode`", "leave it out: outputs are checked without it").into());
+    }
+    let backend = backend(args.backend)?;
+    let golden = match &args.golden {
+        None => None,
+        Some(path) => {
+            let place = Place::of(path);
+            Some(TensorFile::parse(&place.name(), &place.read(MAX_FILE)?)?)
+        }
+    };
+    let load_options = load_options(&args.layer, golden.as_ref())?;
+    let options = CheckOptions {
+        backend,
+        compile: compile_options(&args.layer),
+        golden,
+        rows: args.rows,
+        seed: args.seed,
+    };
+    let mut watch = Watch::new(out);
+    let loaded = load(&args.layer.file, &load_options, &mut watch)?;
+    let report = run_check(&loaded, &options, &mut watch);
+    let times = watch.times().to_vec();
+    let report = match report {
+        Ok(report) => report,
+        Err(fault) => return Err(fault.within(loaded.sources)),
+    };
+    if out.json() {
+        out.object(&table::report_json(&report, &loaded))?;
+    } else {
+        out.diagnostics(&loaded.checked.warnings, &loaded.sources);
+        let color = out.stdout_color();
+        out.text(&table::report(&report, args.notes, color))?;
+    }
+    out.times(&times);
+    Ok(if report.ok() { End::Good } else { End::Bad })
+}

@@ -1,0 +1,65 @@
+//! `weft compile`
+
+use serde_json::json;
+
+use super::args::{CompileArgs, EmitName, Target};
+use super::out::Out;
+use super::{End, compile_options, forward_only, load_options};
+use crate::diagnostics::codes;
+use crate::driver::{Failure, Fault, Phase, Place, Watch, emit, later, load};
+
+pub(super) fn compile(args: &CompileArgs, out: &mut Out) -> Result<End, Failure> {
+    forward_only(args.mode)?;
+    if let Target::Later(name) = &args.target {
+        return Err(later(&format!("the target `{name}`"), "`--target cranelift` is there").into());
+    }
+    let mut stages = Vec::new();
+    for name in &args.emit {
+        match name {
+            EmitName::Now(stage) => stages.push(*stage),
+            EmitName::Later(name) => {
+                let instead = "`graph`, `canonical`, `kernel`, `notes`, `loop`, `clif` and `dot` are there";
+                return Err(later(&format!("`--emit {name}`"), instead).into());
+            }
+        }
+    }
+    let options = load_options(&args.layer, None)?;
+    let mut watch = Watch::new(out);
+    let loaded = load(&args.layer.file, &options, &mut watch)?;
+    let texts = match emit(&loaded, &stages, &compile_options(&args.layer), &mut watch) {
+        Ok(texts) => texts,
+        Err(fault) => return Err(fault.within(loaded.sources)),
+    };
+    let name = &loaded.checked.graph.name;
+    let mut files = Vec::new();
+    if Place::of(&args.output) == Place::Standard {
+        let several = texts.len() > 1;
+        let head = |stage: &crate::driver::Stage| if several { format!("; {}\n", stage.name()) } else { String::new() };
+        let all: Vec<String> = texts.iter().map(|(s, text)| format!("{}{}\n", head(s), text.trim_end())).collect();
+        out.text(&all.join(if several { "\n" } else { "" }))?;
+        return Ok(End::Good);
+    }
+    watch.time(Phase::Write, || {
+        std::fs::create_dir_all(&args.output)
+            .map_err(|e| Fault::user(codes::E0510, format!("{} cannot be made: {e}", args.output.display())))?;
+        for (stage, text) in &texts {
+            let path = args.output.join(format!("{name}.{}", stage.extension()));
+            Place::File(path.clone()).write(text.as_bytes())?;
+            files.push((stage.name(), path));
+        }
+        Ok::<_, Fault>(())
+    })?;
+    let times = watch.times().to_vec();
+    if out.json() {
+        let files: serde_json::Map<String, serde_json::Value> =
+            files.iter().map(|(stage, path)| ((*stage).to_owned(), json!(path))).collect();
+        out.object(&json!({ "ok": true, "files": files }))?;
+    } else {
+        out.diagnostics(&loaded.checked.warnings, &loaded.sources);
+        for (_, path) in &files {
+            out.text(&format!("{}\n", path.display()))?;
+        }
+    }
+    out.times(&times);
+    Ok(End::Good)
+}

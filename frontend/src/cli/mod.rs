@@ -1,0 +1,121 @@
+//! The command line: a thin layer over [`crate::driver`].
+
+mod args;
+mod check;
+mod compile;
+mod explain;
+mod fmt;
+mod opt;
+mod out;
+mod progress;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::driver::{Backend, CompileOptions, Failure, LoadOptions, TensorFile, later};
+use args::{BackendName, Cli, Command, LayerArgs, Mode};
+use out::Out;
+
+/// How a command ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// 0
+    Good,
+    /// 1: results disagree, or a file is not as it should be. Errors that were reported end so too.
+    Bad,
+    /// 101: a bug in Weft.
+    Bug,
+}
+
+/// Runs the command that the process's arguments say.
+#[must_use]
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        let what = info.payload_as_str().unwrap_or("a panic without a message");
+        let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
+        out::bug(&format!("{what}{place}"));
+    }));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors; if they cannot be printed nothing can.
+            let _ = e.print();
+            let good = matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if good { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        }
+    };
+    let run = move || {
+        let mut out = Out::new(&cli.common);
+        let result = dispatch(cli, &mut out);
+        match result {
+            Ok(end) => end,
+            Err(failure) => out.failure(&failure),
+        }
+    };
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(End::Bug) {
+        End::Good => ExitCode::SUCCESS,
+        End::Bad => ExitCode::from(1),
+        End::Bug => ExitCode::from(101),
+    }
+}
+
+fn dispatch(cli: Cli, out: &mut Out) -> Result<End, Failure> {
+    match cli.command {
+        Command::Check(args) => check::check(&args, out),
+        Command::Run(args) => run::run(&args, out),
+        Command::Compile(args) => compile::compile(&args, out),
+        Command::Explain(args) => explain::explain(&args, out),
+        Command::Fmt(args) => fmt::fmt(&args, out),
+        Command::Opt(args) => opt::opt(&args, out),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "weft", &mut script);
+            out.bytes(&script)?;
+            Ok(End::Good)
+        }
+    }
+}
+
+/// What a tensor file says about the layer, and what the command line does.
+fn load_options(args: &LayerArgs, file: Option<&TensorFile>) -> Result<LoadOptions, Failure> {
+    if args.schedule.is_some() {
+        return Err(later("`--schedule`", "leave it out: the scheduler makes its own choices").into());
+    }
+    Ok(LoadOptions {
+        layer: args.layer.clone(),
+        defines: args.defines.clone(),
+        recorded: file.map(|f| f.sizes.clone()).unwrap_or_default(),
+        recorded_layer: file.and_then(|f| f.layer.clone()),
+        float: args.float,
+    })
+}
+
+fn compile_options(args: &LayerArgs) -> CompileOptions {
+    let mut options = CompileOptions::default();
+    options.schedule.allow_quadratic_memory = args.allow_quadratic_memory;
+    options
+}
+
+fn backend(name: BackendName) -> Result<Backend, Failure> {
+    match name {
+        BackendName::Now(backend) => Ok(backend),
+        BackendName::Later(name) => {
+            let instead = "`cranelift`, `interpreter` and `evaluator` are there";
+            Err(later(&format!("the backend `{name}`"), instead).into())
+        }
+    }
+}
+
+fn forward_only(mode: Mode) -> Result<(), Failure> {
+    let name = match mode {
+        Mode::Forward => return Ok(()),
+        Mode::Backward => "backward",
+        Mode::Prefill => "prefill",
+        Mode::Decode => "decode",
+    };
+    Err(later(&format!("`--mode {name}`"), "`--mode forward` is there").into())
+}

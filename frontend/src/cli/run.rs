@@ -1,0 +1,50 @@
+//! `weft run`
+
+use serde_json::json;
+
+use super::args::RunArgs;
+use super::out::{MAX_FILE, Out};
+use super::{End, backend, compile_options, forward_only, load_options};
+use crate::driver::{
+    Failure, Phase, Place, RunOptions, TensorFile, Watch, encode_outputs, later, load, run as run_layer,
+};
+
+pub(super) fn run(args: &RunArgs, out: &mut Out) -> Result<End, Failure> {
+    forward_only(args.mode)?;
+    for (option, given) in [("--state-in", &args.state_in), ("--state-out", &args.state_out)] {
+        if given.is_some() {
+            return Err(later(&format!("`{option}`"), "a forward run has no state").into());
+        }
+    }
+    let options = RunOptions { backend: backend(args.backend)?, compile: compile_options(&args.layer) };
+    let place = Place::of(&args.inputs);
+    let inputs = TensorFile::parse(&place.name(), &place.read(MAX_FILE)?)?;
+    let load_options = load_options(&args.layer, Some(&inputs))?;
+    let mut watch = Watch::new(out);
+    let loaded = load(&args.layer.file, &load_options, &mut watch)?;
+    let to = Place::of(&args.outputs);
+    let mut work = || {
+        let outputs = run_layer(&loaded, &inputs, &options, &mut watch)?;
+        let bytes = encode_outputs(&loaded, &outputs)?;
+        watch.time(Phase::Write, || to.write(&bytes))?;
+        Ok(outputs)
+    };
+    let result = work();
+    let times = watch.times().to_vec();
+    let outputs = match result {
+        Ok(outputs) => outputs,
+        Err(fault) => return Err(crate::driver::Fault::within(fault, loaded.sources)),
+    };
+    if out.json() && to != Place::Standard {
+        let shapes = outputs.iter().map(|o| {
+            let about = json!({ "shape": o.tensor.shape, "type": o.dtype.name() });
+            (o.name.clone(), about)
+        });
+        let shapes: serde_json::Map<String, serde_json::Value> = shapes.collect();
+        out.object(&json!({ "ok": true, "outputs": shapes }))?;
+    } else {
+        out.diagnostics(&loaded.checked.warnings, &loaded.sources);
+    }
+    out.times(&times);
+    Ok(End::Good)
+}

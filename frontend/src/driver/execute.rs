@@ -1,0 +1,372 @@
+//! Running a layer on a backend.
+
+use indexmap::IndexMap;
+
+use super::bind::{Bound, Length};
+use super::fault::Fault;
+use super::load::Loaded;
+use super::pipeline::{self, Backend, CompileOptions, Planned};
+use super::tensors::to_f32;
+use super::watch::{Phase, Watch};
+use crate::diagnostics::codes;
+use weft_cranelift::program::{Data, Executable, Length as Lengths, RunError};
+use weft_ir::dtype::Class;
+use weft_ir::eval::{self, Elements, Evaluator, Tensor};
+use weft_ir::graph::{AxisId, Extent, Graph, NodeId};
+use weft_ir::kernel::interp::{self, Counts};
+use weft_ir::loops::Elem;
+use weft_runtime::Pool;
+
+/// A layer made ready for a backend.
+#[derive(Debug)]
+pub enum Ready {
+    /// Nothing is needed.
+    Evaluator,
+    /// Kernels.
+    Interpreter(Box<Planned>),
+    /// Kernels with machine code.
+    Cranelift(Box<Planned>, Box<Executable>),
+}
+
+impl Ready {
+    /// The kernels, if the backend has any.
+    #[must_use]
+    pub fn planned(&self) -> Option<&Planned> {
+        match self {
+            Self::Evaluator => None,
+            Self::Interpreter(planned) | Self::Cranelift(planned, _) => Some(planned),
+        }
+    }
+}
+
+/// What a run gives.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// Outputs in source order. Elements of padding are 0.
+    pub outputs: IndexMap<String, Tensor>,
+    /// Decisions that the kernels stored: terms of the canonical graph, over their free axes in increasing order.
+    pub decisions: Vec<(NodeId, Tensor)>,
+    /// What each kernel executed, if the backend counts.
+    pub counts: Option<IndexMap<String, Counts>>,
+}
+
+/// Compiles a layer as far as a backend needs it.
+///
+/// # Errors
+/// As [`pipeline::plan`], [`pipeline::program`] and [`pipeline::executable`].
+pub fn prepare(
+    loaded: &Loaded,
+    backend: Backend,
+    options: &CompileOptions,
+    watch: &mut Watch<'_>,
+) -> Result<Ready, Fault> {
+    Ok(match backend {
+        Backend::Evaluator => Ready::Evaluator,
+        Backend::Interpreter => Ready::Interpreter(Box::new(pipeline::plan(loaded, options, watch)?)),
+        Backend::Cranelift => {
+            let planned = pipeline::plan(loaded, options, watch)?;
+            let program = pipeline::program(&planned, watch)?;
+            let executable = pipeline::executable(program, watch)?;
+            Ready::Cranelift(Box::new(planned), Box::new(executable))
+        }
+    })
+}
+
+/// Runs a layer.
+///
+/// # Errors
+/// E0518 if memory does not suffice, E0606 if an undefined value reaches an output.
+pub fn execute(loaded: &Loaded, ready: &Ready, bound: &Bound, watch: &mut Watch<'_>) -> Result<Executed, Fault> {
+    let graph = &loaded.checked.graph;
+    match ready {
+        Ready::Evaluator => {
+            let outputs = watch.time(Phase::Run, || evaluate(graph, bound))?;
+            Ok(Executed { outputs, decisions: Vec::new(), counts: None })
+        }
+        Ready::Interpreter(planned) => watch.time(Phase::Run, || interpret(graph, planned, bound)),
+        Ready::Cranelift(planned, executable) => watch.time(Phase::Run, || launch(graph, planned, executable, bound)),
+    }
+}
+
+fn evaluate(graph: &Graph, bound: &Bound) -> Result<IndexMap<String, Tensor>, Fault> {
+    let outputs = Evaluator::new(graph, &bound.bindings(graph)).and_then(|e| e.outputs()).map_err(evaluator)?;
+    Ok(outputs.into_iter().map(|(name, t)| (name.into_string(), t)).collect())
+}
+
+/// What an error of the evaluator is to the user, whose inputs have passed [`bind`](super::bind::bind).
+pub(crate) fn evaluator(error: eval::Error) -> Fault {
+    match error {
+        eval::Error::Memory { .. } => {
+            Fault::user(codes::E0518, format!("the evaluator: {error}")).hint("make the runtime extents smaller")
+        }
+        eval::Error::Undefined { .. } => Fault::user(codes::E0606, error.to_string()),
+        eval::Error::Input { .. } | eval::Error::Extent { .. } => {
+            Fault::bug(format!("the evaluator refuses inputs that were checked: {error}"))
+        }
+        // Forms that the evaluator does not have are none that the front end lets through.
+        eval::Error::Request(_)
+        | eval::Error::Graph(_)
+        | eval::Error::Malformed { .. }
+        | eval::Error::Unsupported { .. } => {
+            Fault::bug(format!("the evaluator: {error}"))
+        }
+    }
+}
+
+/// The runtime extents of a plan, in order: those of the graph's domains that only the inputs know.
+fn runtime<'g>(graph: &'g Graph, bound: &'g Bound) -> impl Iterator<Item = (&'g Length, Option<usize>)> {
+    graph.domains().iter().enumerate().filter_map(|(d, domain)| {
+        let length = bound.length(weft_ir::graph::DomainId(d as u32));
+        match domain.extent {
+            Extent::Runtime => Some((length, None)),
+            Extent::Ragged(batch) => Some((length, Some(bound.length(graph.axis(batch).domain).padded()))),
+            _ => None,
+        }
+    })
+}
+
+/// Lengths of a ragged extent, one for each of `batch` positions.
+fn per_position(length: &Length, batch: usize) -> Vec<i64> {
+    match length {
+        Length::Uniform(n) => vec![*n as i64; batch],
+        Length::Ragged { lengths, .. } => lengths.iter().map(|&n| n as i64).collect(),
+    }
+}
+
+fn interpret(graph: &Graph, planned: &Planned, bound: &Bound) -> Result<Executed, Fault> {
+    interpret_with(graph, planned, bound, interp::Options::default())
+}
+
+/// Runs the kernels in the interpreter.
+///
+/// # Errors
+/// E0518 if there is too much to do; a bug for every other refusal.
+pub fn interpret_with(
+    graph: &Graph,
+    planned: &Planned,
+    bound: &Bound,
+    options: interp::Options,
+) -> Result<Executed, Fault> {
+    let plan = &planned.scheduled.plan;
+    let mut bindings = interp::Bindings::default();
+    for (extent, (length, batch)) in plan.extents.iter().zip(runtime(graph, bound)) {
+        let values = match (extent.over, batch) {
+            (Some(_), Some(batch)) => per_position(length, batch),
+            _ => vec![length.padded() as i64],
+        };
+        bindings = bindings.extent(&extent.name, values);
+    }
+    for (name, tensor) in bound.tensors() {
+        bindings = bindings.buffer(name, interp::Tensor { shape: tensor.shape.clone(), data: tensor.to_f64() });
+    }
+    let outcome = interp::run(plan, &bindings, options).map_err(|e| match e.kind {
+        interp::RunErrorKind::Limit => {
+            Fault::user(codes::E0518, format!("the interpreter: {e}")).hint("make the runtime extents smaller")
+        }
+        _ => Fault::bug(format!("the interpreter: {e}")),
+    })?;
+    let read = |name: &str| outcome.buffers.get(name).map(|t| (t.shape.clone(), t.data.clone()));
+    let mut executed = collect(graph, planned, bound, &read)?;
+    executed.counts = Some(outcome.counts);
+    Ok(executed)
+}
+
+fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bound) -> Result<Executed, Fault> {
+    let failed = |e: RunError| match &e {
+        RunError::Overflow(_) | RunError::Runtime(_) => Fault::user(codes::E0518, format!("the cranelift backend: {e}")),
+        _ => Fault::bug(format!("the cranelift backend: {e}")),
+    };
+    let program = executable.program();
+    let lengths: Vec<Lengths> = program
+        .extents
+        .iter()
+        .zip(runtime(graph, bound))
+        .map(|(extent, (length, batch))| match (extent.over, batch) {
+            (Some(_), Some(batch)) => Lengths::Ragged(per_position(length, batch)),
+            _ => Lengths::Uniform(length.padded() as i64),
+        })
+        .collect();
+    let mut run = executable.prepare(&lengths).map_err(failed)?;
+    for (name, tensor) in bound.tensors() {
+        let Some(buffer) = program.buffers.iter().find(|b| b.name == *name && b.role.is_given()) else {
+            return Err(Fault::bug(format!("the program has no buffer for `{name}`")));
+        };
+        run.write(name, &data(tensor, buffer.elem)).map_err(failed)?;
+    }
+    let pool = Pool::global().map_err(|e| failed(e.into()))?;
+    run.launch(pool).map_err(failed)?;
+    let shapes: Vec<i64> = lengths_in_memory(&lengths);
+    let read = |name: &str| {
+        let buffer = program.buffers.iter().find(|b| b.name == name)?;
+        let shape: Option<Vec<usize>> =
+            buffer.dims.iter().map(|d| usize::try_from(d.eval(&shapes)?).ok()).collect();
+        let values = match run.read(name).ok()? {
+            Data::F32(x) => x.iter().map(|&v| f64::from(v)).collect(),
+            Data::F64(x) => x,
+            Data::I32(x) => x.iter().map(|&v| f64::from(v)).collect(),
+            // Integers of a run are counts and positions, far below 2^53.
+            Data::I64(x) => x.iter().map(|&v| v as f64).collect(),
+            Data::Bool(x) => x.iter().map(|&v| f64::from(v)).collect(),
+        };
+        Some((shape?, values))
+    };
+    collect(graph, planned, bound, &read)
+}
+
+fn lengths_in_memory(lengths: &[Lengths]) -> Vec<i64> {
+    let longest = |l: &Lengths| match l {
+        Lengths::Uniform(n) => *n,
+        Lengths::Ragged(rows) => rows.iter().copied().max().unwrap_or(0),
+    };
+    lengths.iter().map(longest).collect()
+}
+
+/// Elements in a buffer's type.
+fn data(tensor: &Tensor, elem: Elem) -> Data {
+    let floats = || tensor.to_f64();
+    let ints = || match &tensor.data {
+        Elements::I64(x) => x.clone(),
+        other => {
+            let as_int = |b: &bool| i64::from(*b);
+            if let Elements::Bool(x) = other { x.iter().map(as_int).collect() } else { Vec::new() }
+        }
+    };
+    match elem {
+        Elem::F32 => Data::F32(floats().into_iter().map(to_f32).collect()),
+        Elem::F64 => Data::F64(floats()),
+        // Bounds were checked where the input was bound.
+        Elem::I32 => Data::I32(ints().into_iter().map(|i| i32::try_from(i).unwrap_or(i32::MAX)).collect()),
+        Elem::I64 => Data::I64(ints()),
+        Elem::Bool => Data::Bool(ints().into_iter().map(|i| u8::from(i != 0)).collect()),
+    }
+}
+
+/// Shape and elements of a buffer after a run.
+type Read<'r> = dyn Fn(&str) -> Option<(Vec<usize>, Vec<f64>)> + 'r;
+
+/// Outputs and decisions of a run of kernels.
+fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> Result<Executed, Fault> {
+    let missing = |name: &str| Fault::bug(format!("the kernels give no `{name}`"));
+    let mut outputs = IndexMap::new();
+    for output in &graph.outputs {
+        let (shape, values) = read(&output.name).ok_or_else(|| missing(&output.name))?;
+        if shape != bound.shape(graph, &output.axes) {
+            return Err(Fault::bug(format!("output `{}` has the shape {shape:?}", output.name)));
+        }
+        let mut tensor = Tensor { shape, data: typed(values, output.dtype.class()) };
+        clear_padding(graph, bound, &output.axes, &mut tensor);
+        outputs.insert(output.name.to_string(), tensor);
+    }
+    let mut decisions = Vec::new();
+    let canonical = &planned.canonical;
+    for &(node, buffer) in &planned.scheduled.decisions {
+        let plan = &planned.scheduled.plan;
+        let Some(buffer) = plan.buffer(buffer) else { return Err(Fault::bug("a decision without a buffer")) };
+        let (shape, values) = read(&buffer.name).ok_or_else(|| missing(&buffer.name))?;
+        let scheduled = &planned.scheduled.graph;
+        let order = dimension_axes(scheduled, node, &buffer.dims.iter().map(|d| d.name.as_str()).collect::<Vec<_>>())
+            .ok_or_else(|| Fault::bug(format!("decision `{}` has other axes than its buffer", buffer.name)))?;
+        // Terms that scheduling made, with other names of the same axes, are not in the canonical graph.
+        if node.index() >= canonical.len() {
+            return Err(Fault::bug(format!("decision `{}` is no term of the canonical graph", buffer.name)));
+        }
+        let tensor = Tensor { shape, data: typed(values, scheduled.dtype(node).class()) };
+        decisions.push((node, sorted_by_axis(&tensor, &order)));
+    }
+    Ok(Executed { outputs, decisions, counts: None })
+}
+
+/// Which axis each dimension of a buffer has, by name; of axes with one name the earlier dimension has the earlier axis.
+fn dimension_axes(graph: &Graph, node: NodeId, names: &[&str]) -> Option<Vec<AxisId>> {
+    let mut free: Vec<AxisId> = graph.free(node).iter().collect();
+    let mut order = Vec::new();
+    for name in names {
+        let at = free.iter().position(|&a| *graph.axis(a).name == **name)?;
+        order.push(free.remove(at));
+    }
+    free.is_empty().then_some(order)
+}
+
+/// The tensor with its dimensions in increasing order of axis.
+pub(crate) fn sorted_by_axis(tensor: &Tensor, axes: &[AxisId]) -> Tensor {
+    let mut order: Vec<usize> = (0..axes.len()).collect();
+    order.sort_by_key(|&d| axes[d]);
+    let mut strides = vec![1usize; axes.len()];
+    for d in (1..axes.len()).rev() {
+        strides[d - 1] = strides[d] * tensor.shape[d];
+    }
+    let shape: Vec<usize> = order.iter().map(|&d| tensor.shape[d]).collect();
+    let source = |flat: usize| {
+        let mut rest = flat;
+        let mut at = 0;
+        for &d in order.iter().rev() {
+            at += rest % tensor.shape[d] * strides[d];
+            rest /= tensor.shape[d];
+        }
+        at
+    };
+    let count: usize = shape.iter().product();
+    let data = match &tensor.data {
+        Elements::F64(x) => Elements::F64((0..count).map(|i| x[source(i)]).collect()),
+        Elements::I64(x) => Elements::I64((0..count).map(|i| x[source(i)]).collect()),
+        Elements::Bool(x) => Elements::Bool((0..count).map(|i| x[source(i)]).collect()),
+    };
+    Tensor { shape, data }
+}
+
+/// Elements of a class. What is undefined (NaN in the interpreter, in padding) becomes 0 where it has no other form.
+fn typed(values: Vec<f64>, class: Class) -> Elements {
+    match class {
+        Class::Float => Elements::F64(values),
+        #[allow(clippy::cast_possible_truncation, reason = "the values are integers")]
+        Class::Int => Elements::I64(values.into_iter().map(|x| x as i64).collect()),
+        Class::Bool => Elements::Bool(values.into_iter().map(|x| x != 0.0 && !x.is_nan()).collect()),
+    }
+}
+
+/// Sets elements behind ragged ends to 0.
+fn clear_padding(graph: &Graph, bound: &Bound, axes: &[AxisId], tensor: &mut Tensor) {
+    let Some(exists) = existing(graph, bound, axes) else { return };
+    let holes = exists.iter().enumerate().filter(|(_, e)| !**e).map(|(i, _)| i);
+    match &mut tensor.data {
+        Elements::F64(x) => holes.for_each(|i| x[i] = 0.0),
+        Elements::I64(x) => holes.for_each(|i| x[i] = 0),
+        Elements::Bool(x) => holes.for_each(|i| x[i] = false),
+    }
+}
+
+/// Which elements of a tensor over `axes` are not padding; `None` if all.
+pub(crate) fn existing(graph: &Graph, bound: &Bound, axes: &[AxisId]) -> Option<Vec<bool>> {
+    // (dimension, dimension of its batch axis, lengths); without its batch axis a tensor has all positions of an axis.
+    let ragged: Vec<(usize, usize, &[usize])> = axes
+        .iter()
+        .enumerate()
+        .filter_map(|(d, &a)| match bound.length(graph.axis(a).domain) {
+            Length::Ragged { batch, lengths, .. } => {
+                let domain = graph.axis(*batch).domain;
+                let at = axes.iter().position(|&x| x == *batch);
+                let at = at.or_else(|| axes.iter().position(|&x| graph.axis(x).domain == domain))?;
+                Some((d, at, &**lengths))
+            }
+            Length::Uniform(_) => None,
+        })
+        .collect();
+    if ragged.is_empty() {
+        return None;
+    }
+    let shape = bound.shape(graph, axes);
+    let mut index = vec![0usize; shape.len()];
+    let count: usize = shape.iter().product();
+    let mut exists = Vec::with_capacity(count);
+    for _ in 0..count {
+        exists.push(ragged.iter().all(|&(d, at, lengths)| lengths.get(index[at]).is_some_and(|&n| index[d] < n)));
+        for d in (0..shape.len()).rev() {
+            index[d] += 1;
+            if index[d] < shape[d] {
+                break;
+            }
+            index[d] = 0;
+        }
+    }
+    Some(exists)
+}

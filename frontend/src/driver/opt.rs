@@ -1,0 +1,144 @@
+//! `weft opt`: passes over IR in its text form.
+
+use super::fault::Fault;
+use super::pipeline::target;
+use crate::diagnostics::codes;
+use weft_ir::graph::Graph;
+use weft_ir::kernel::{self, Plan};
+use weft_ir::program::Program;
+use weft_passes::{canon, lower, schedule};
+
+/// A program in one of the IRs.
+#[derive(Clone, Debug)]
+pub enum Ir {
+    /// Graph IR.
+    Graph(Box<Graph>),
+    /// Kernel IR.
+    Plan(Box<Plan>),
+    /// Loop IR with its launches. It has no parser: nothing runs after it.
+    Program(Box<Program>),
+}
+
+impl Ir {
+    /// Reads a text; its first word says which IR it is in.
+    ///
+    /// # Errors
+    /// E0519 with the place, if it is in none.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
+        let bad = |e: &dyn std::fmt::Display| Fault::user(codes::E0519, format!("{name}: {e}"));
+        let comment = |l: &&str| l.is_empty() || l.starts_with([';', '#']) || l.starts_with("//");
+        let first = text.lines().map(str::trim).find(|l| !comment(l)).unwrap_or("");
+        match first.split_whitespace().next() {
+            Some("graph") => Graph::parse(text).map(|g| Self::Graph(Box::new(g))).map_err(|e| bad(&e)),
+            Some("plan") => kernel::parse(text).map(|p| Self::Plan(Box::new(p))).map_err(|e| bad(&e)),
+            _ => {
+                let d = bad(&"the first word is neither `graph` nor `plan`");
+                Err(d.hint("`weft compile FILE --emit graph,kernel -o DIR` writes both IRs"))
+            }
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Graph(_) => "graph IR",
+            Self::Plan(_) => "kernel IR",
+            Self::Program(_) => "loop IR",
+        }
+    }
+}
+
+impl std::fmt::Display for Ir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Graph(g) => g.fmt(f),
+            Self::Plan(p) => p.fmt(f),
+            Self::Program(p) => p.fmt(f),
+        }
+    }
+}
+
+macro_rules! passes {
+    ($($pass:ident $name:literal $doc:literal)*) => {
+        /// A pass.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Pass { $(#[doc = $doc] $pass),* }
+
+        impl Pass {
+            /// Every pass.
+            pub const ALL: &'static [Self] = &[$(Self::$pass),*];
+
+            /// Name on the command line.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$pass => $name),* }
+            }
+
+            /// What it does, in a line.
+            #[must_use]
+            pub fn describe(self) -> &'static str {
+                match self { $(Self::$pass => $doc),* }
+            }
+        }
+    };
+}
+
+passes! {
+    Verify "verify" "graph or kernel IR: checks its rules and changes nothing"
+    Canonicalise "canonicalise" "graph IR to its canonical form"
+    Schedule "schedule" "canonical graph IR to kernel IR"
+    Lower "lower" "kernel IR to loop IR for this machine"
+}
+
+/// Settings of passes.
+#[derive(Clone, Copy, Debug)]
+pub struct OptOptions {
+    /// What the type parameter `float` stands for.
+    pub float: weft_ir::DType,
+    /// Choices of the scheduler.
+    pub schedule: schedule::Options,
+}
+
+/// Runs passes one after the other.
+///
+/// # Errors
+/// E0520 if a pass does not take the IR that it is given, or the IR breaks a rule; E0601 to E0603 as in a compilation.
+pub fn optimise(mut ir: Ir, passes: &[Pass], options: &OptOptions) -> Result<Ir, Fault> {
+    let settings = canon::Settings { float: options.float };
+    let broken = |what: String| Fault::user(codes::E0520, what);
+    for pass in passes {
+        ir = match (pass, ir) {
+            (Pass::Verify, Ir::Graph(g)) => {
+                g.verify().map_err(|e| broken(format!("the graph breaks a rule: {e}")))?;
+                Ir::Graph(g)
+            }
+            (Pass::Verify, Ir::Plan(p)) => {
+                kernel::verify::verify(&p).map_err(|errors| {
+                    let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                    broken(format!("the plan breaks rules: {}", list.join("; ")))
+                })?;
+                Ir::Plan(p)
+            }
+            (Pass::Canonicalise, Ir::Graph(g)) => {
+                let g = canon::canonicalise(&g, settings).map_err(|e| broken(format!("the graph breaks a rule: {e}")))?;
+                Ir::Graph(Box::new(g))
+            }
+            (Pass::Schedule, Ir::Graph(g)) => {
+                let scheduled = schedule::schedule(*g, settings, options.schedule).map_err(|e| match e {
+                    schedule::Error::Quadratic { .. } => Fault::user(codes::E0601, e.to_string()),
+                    schedule::Error::Unsupported { .. } => Fault::user(codes::E0602, e.to_string()),
+                    bug => Fault::bug(bug),
+                })?;
+                Ir::Plan(Box::new(scheduled.plan))
+            }
+            (Pass::Lower, Ir::Plan(p)) => {
+                let program = lower::lower(&p, &target()).map_err(|e| Fault::user(codes::E0603, e.to_string()))?;
+                Ir::Program(Box::new(program))
+            }
+            (pass, ir) => {
+                let what = format!("the pass `{}` does not take {}", pass.name(), ir.kind());
+                return Err(broken(what).hint(format!("`{}`: {}", pass.name(), pass.describe())));
+            }
+        };
+    }
+    Ok(ir)
+}

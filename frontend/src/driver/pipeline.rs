@@ -1,0 +1,155 @@
+//! From a checked layer to something that runs.
+
+use super::fault::Fault;
+use super::load::Loaded;
+use super::watch::{Phase, Watch};
+use crate::diagnostics::{Diagnostic, codes};
+use weft_cranelift::CompileError;
+use weft_cranelift::program::Executable;
+use weft_ir::graph::Graph;
+use weft_ir::kernel;
+use weft_ir::program::Program;
+use weft_passes::canon;
+use weft_passes::lower::{self, Target};
+use weft_passes::schedule::{self, Scheduled};
+
+/// What runs a layer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Backend {
+    /// The float64 evaluator of the graph IR: the meaning of a layer.
+    Evaluator,
+    /// The interpreter of the kernel IR, in float64: what the scheduled kernels mean, with no machine in mind.
+    Interpreter,
+    /// Machine code for this machine.
+    Cranelift,
+}
+
+impl Backend {
+    /// Name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Evaluator => "evaluator",
+            Self::Interpreter => "interpreter",
+            Self::Cranelift => "cranelift",
+        }
+    }
+
+    /// Does it hold floats in the type that the layer is compiled for? The others compute in float64.
+    #[must_use]
+    pub fn rounds(self) -> bool {
+        self == Self::Cranelift
+    }
+}
+
+/// How a layer becomes kernels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CompileOptions {
+    /// Choices of the scheduler.
+    pub schedule: schedule::Options,
+}
+
+/// A layer as kernels.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The layer in canonical form. Decisions are terms of this graph.
+    pub canonical: Graph,
+    /// The kernels, and how they came about.
+    pub scheduled: Scheduled,
+}
+
+/// Canonicalises and schedules a layer.
+///
+/// # Errors
+/// E0601 for a layer that needs memory quadratic in time, E0602 for one that has no schedule.
+pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) -> Result<Planned, Fault> {
+    let checked = &loaded.checked;
+    let settings = canon::Settings { float: checked.float };
+    let canonical = watch.time(Phase::Canonicalise, || canon::canonicalise(&checked.graph, settings));
+    let canonical = canonical.map_err(|e| Fault::bug(format!("the canonicaliser: {e}")))?;
+    watch.show(Phase::Canonicalise, &canonical);
+    let graph = canonical.clone();
+    let scheduled = watch.time(Phase::Schedule, || schedule::schedule(graph, settings, options.schedule));
+    let scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
+    watch.show(Phase::Schedule, &scheduled.plan);
+    watch.time(Phase::Verify, || kernel::verify::verify(&scheduled.plan)).map_err(|errors| {
+        let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Fault::bug(format!("the scheduler's plan breaks rules of the kernel IR:\n{}", list.join("\n")))
+    })?;
+    Ok(Planned { canonical, scheduled })
+}
+
+/// A refusal of the scheduler, at the value of the source that it is about.
+fn refused(loaded: &Loaded, error: &schedule::Error) -> Fault {
+    let (code, what) = match error {
+        schedule::Error::Quadratic { .. } => (codes::E0601, error.to_string()),
+        schedule::Error::Unsupported { .. } => (codes::E0602, error.to_string()),
+        bug => return Fault::bug(format!("the scheduler: {bug}")),
+    };
+    let mut diagnostic = Diagnostic::error(code, what);
+    // The path names the source's values from the output to the term; the last that the source defines is where to look.
+    let text = error.to_string();
+    let names: Vec<&str> = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).collect();
+    let defined = |name: &&&str| loaded.checked.values_defined.iter().any(|d| d.name == ***name);
+    if let Some(name) = names.iter().rev().find(defined)
+        && let Some(definition) = loaded.checked.values_defined.iter().find(|d| d.name == **name)
+    {
+        diagnostic = diagnostic.at(definition.span, "while computing this value");
+    }
+    if code == codes::E0601 {
+        diagnostic = diagnostic.hint("`--allow-quadratic-memory` stores it all the same");
+    }
+    diagnostic.into()
+}
+
+/// Lowers kernels for this machine.
+///
+/// # Errors
+/// E0603 for what the lowering does not support.
+pub fn program(planned: &Planned, watch: &mut Watch<'_>) -> Result<Program, Fault> {
+    let target = target();
+    let program = watch.time(Phase::Lower, || lower::lower(&planned.scheduled.plan, &target));
+    let program = program.map_err(|e| Fault::user(codes::E0603, format!("the cranelift backend: {e}")))?;
+    watch.show(Phase::Lower, &program);
+    Ok(program)
+}
+
+/// What lowering is told about this machine.
+#[must_use]
+pub fn target() -> Target {
+    let threads = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+    Target { threads, ..Target::default() }
+}
+
+/// Makes machine code.
+///
+/// # Errors
+/// E0605 if this machine is not supported.
+pub fn executable(program: Program, watch: &mut Watch<'_>) -> Result<Executable, Fault> {
+    if watch.wants(Phase::Emit) {
+        let text = clif(&program)?;
+        watch.show(Phase::Emit, text);
+    }
+    watch.time(Phase::Emit, || Executable::new(program)).map_err(machine)
+}
+
+/// The CLIF of every kernel.
+///
+/// # Errors
+/// As [`executable`].
+pub fn clif(program: &Program) -> Result<String, Fault> {
+    let mut text = String::new();
+    for launch in &program.launches {
+        text += &format!("; kernel {}\n{}\n", launch.kernel.name, weft_cranelift::clif(&launch.kernel).map_err(machine)?);
+    }
+    Ok(text)
+}
+
+fn machine(error: CompileError) -> Fault {
+    match error {
+        CompileError::Unsupported(_) | CompileError::MissingFeature { .. } => {
+            Fault::user(codes::E0605, error.to_string()).hint("`--backend interpreter` runs on every machine")
+        }
+        bug => Fault::bug(bug),
+    }
+}

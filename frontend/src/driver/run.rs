@@ -1,0 +1,69 @@
+//! `weft run`: tensors in, tensors out.
+
+use super::bind::bind;
+use super::execute::{execute, prepare};
+use super::fault::Fault;
+use super::load::Loaded;
+use super::pipeline::{Backend, CompileOptions};
+use super::tensors::{Entry, TensorFile, encode};
+use super::watch::{Phase, Watch};
+use weft_ir::DType;
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOptions {
+    /// What runs the layer.
+    pub backend: Backend,
+    /// How it is compiled.
+    pub compile: CompileOptions,
+}
+
+/// Runs a layer on the tensors of a file. Outputs of floats have the type that the layer is compiled for on a backend that holds
+/// it, and f64 on one that computes in float64.
+///
+/// # Errors
+/// Inputs that do not fit (see [`super::bind`]), and what keeps the layer from being compiled or run.
+pub fn run(
+    loaded: &Loaded,
+    inputs: &TensorFile,
+    options: &RunOptions,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Entry>, Fault> {
+    let checked = &loaded.checked;
+    let graph = &checked.graph;
+    // Inputs are checked before anything is compiled for them.
+    let bound = watch.time(Phase::Inputs, || bind(graph, inputs.tensors.clone(), &checked.extents, &inputs.name))?;
+    let ready = prepare(loaded, options.backend, &options.compile, watch)?;
+    let executed = execute(loaded, &ready, &bound, watch)?;
+    let dtype = |dtype: DType| match dtype {
+        d if d.is_float() && !options.backend.rounds() => DType::F64,
+        DType::Float => checked.float,
+        d => d,
+    };
+    let entries = graph.outputs.iter().map(|o| {
+        let tensor = executed.outputs.get(&*o.name).cloned();
+        let tensor = tensor.ok_or_else(|| Fault::bug(format!("the run gives no `{}`", o.name)))?;
+        Ok(Entry { name: o.name.to_string(), tensor, dtype: dtype(o.dtype) })
+    });
+    entries.collect()
+}
+
+/// The bytes of a file of outputs. Its metadata say which layer made it, and with which sizes.
+///
+/// # Errors
+/// A bug, if an output does not fit its type.
+pub fn encode_outputs(loaded: &Loaded, outputs: &[Entry]) -> Result<Vec<u8>, Fault> {
+    let checked = &loaded.checked;
+    let number = |n: &crate::sema::Number| match n {
+        crate::sema::Number::Int(i) => serde_json::json!(i),
+        crate::sema::Number::Real(x) => serde_json::json!(x),
+    };
+    let sizes: serde_json::Map<String, serde_json::Value> =
+        checked.values.iter().map(|(name, n)| (name.clone(), number(n))).collect();
+    let metadata = [
+        ("layer", checked.graph.name.to_string()),
+        ("sizes", serde_json::Value::Object(sizes).to_string()),
+        ("weft", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    encode(outputs, &metadata)
+}

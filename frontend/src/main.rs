@@ -1,0 +1,5 @@
+//! The command line `weft`; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    weft::cli::main()
+}
