@@ -4,3 +4,4 @@ mod control;
 mod harness;
 mod ops;
 mod plans;
+mod programs;
