@@ -54,6 +54,7 @@ impl Scheduler {
         match &op {
             Op::Sub { axes } => {
                 if place == Place::Operand
+                    && !matches!(self.c.g.op(args[0]), Op::Input(_) | Op::Prev(_))
                     && let Some(names) = self.renaming(axes, &args[1..])
                 {
                     // The operand of an extremum under the extremum's own name of its axis: computed here.
@@ -257,6 +258,17 @@ impl Scheduler {
         }
         let reduced = matches!(op, Op::Rec(_)) || op.is_reduction();
         !self.c.is_heavy(id) || reduced || self.is_no_larger(id, self.c.g.args(id))
+    }
+
+    /// May a term be infinite or NaN at positions where a guard around it is false, though inputs are finite?
+    pub(crate) fn is_wild(&self, id: NodeId) -> bool {
+        self.find(id, |op| match op {
+            Op::Reduce { .. } | Op::KthValue { .. } | Op::Threshold { .. } => true,
+            Op::Map(f) => matches!(f, MapFn::Log | MapFn::Pow | MapFn::Inv),
+            Op::Input(i) => self.wild.contains(i),
+            _ => false,
+        })
+        .is_some()
     }
 
     /// How many terms of the layer read a term.

@@ -441,8 +441,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
 
     fn emit_map(&mut self, id: NodeId, f: MapFn, args: &[NodeId], hint: &str) -> Result<ValueId, Error> {
         if self.s.c.g.dtype(id).is_int() && matches!(f, MapFn::Add | MapFn::IDiv | MapFn::Mod | MapFn::Mul) {
-            let affine =
-                self.s.find(id, |op| !matches!(op, Op::Const(_) | Op::Index(_) | Op::Size(_) | Op::Map(_))).is_none();
+            let affine = self.is_quasi_affine(id);
             if affine {
                 let e = self.index(id)?;
                 return Ok(self.kb.index(hint, e, ElemType::I32));
@@ -463,6 +462,21 @@ impl<'s, 'p> Emitter<'s, 'p> {
             },
         };
         Ok(self.kb.map(hint, function, &values))
+    }
+
+    /// Can an integer term be an index expression: products with a constant, quotients by constants?
+    fn is_quasi_affine(&self, id: NodeId) -> bool {
+        let args = self.s.c.g.args(id);
+        let constant = |a: NodeId| self.s.c.g.constant(a).is_some();
+        match self.s.c.g.op(id) {
+            Op::Const(_) | Op::Index(_) | Op::Size(_) => true,
+            Op::Map(MapFn::Mul) => {
+                args.iter().filter(|&&a| !constant(a)).count() <= 1 && args.iter().all(|&a| self.is_quasi_affine(a))
+            }
+            Op::Map(MapFn::IDiv | MapFn::Mod) => constant(args[1]) && self.is_quasi_affine(args[0]),
+            Op::Map(MapFn::Add | MapFn::Max | MapFn::Min) => args.iter().all(|&a| self.is_quasi_affine(a)),
+            _ => false,
+        }
     }
 
     /// Elements of memory at positions, zero where they would lie outside.

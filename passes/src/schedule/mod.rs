@@ -33,7 +33,7 @@ mod stream;
 mod threshold;
 
 use crate::canon::{Canon, Settings};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::{self, AxisId, DomainId, Graph, InputId, NodeId, Op};
 use weft_ir::kernel::{BufferId, BuildError, ExtentId, Plan};
 
@@ -128,6 +128,8 @@ pub(crate) struct Scheduler {
     pub(crate) stored: FxHashMap<NodeId, NodeId>,
     /// Runtime extents, and whether they are ragged.
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
+    /// Stored values that may be infinite.
+    pub(crate) wild: FxHashSet<InputId>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// How many terms of the canonical graph read a term.
@@ -157,6 +159,7 @@ pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Sc
         memory: FxHashMap::default(),
         stored: FxHashMap::default(),
         extents: FxHashMap::default(),
+        wild: FxHashSet::default(),
         steps: FxHashMap::default(),
         readers,
         path: Vec::new(),

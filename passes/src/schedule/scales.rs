@@ -131,7 +131,10 @@ impl Scheduler {
             self.c.make(&Op::Reduce { extremum: Extremum::Max, axes: own.as_slice().into(), guards: n }, &operands)?;
         let weight = self.relative_exp(total, top)?;
         mantissas.push(weight);
-        Ok((self.c.ein(axes, guards, &mantissas)?, Some(top)))
+        // As it stands: canonical names of bound axes would put the weight, a row value, behind a substitution.
+        let args: Vec<NodeId> = guards.iter().chain(&mantissas).copied().collect();
+        let sum = self.c.raw(Op::Ein { axes: axes.into(), guards: guards.len() as u32 }, &args)?;
+        Ok((sum, Some(top)))
     }
 
     fn relative_exp(&mut self, scale: NodeId, top: NodeId) -> Result<NodeId, Error> {

@@ -189,6 +189,9 @@ impl Scheduler {
                 self.decisions.push((other, self.memory[&input].buffer));
             }
         }
+        if self.is_wild(body) {
+            self.wild.insert(target.input);
+        }
         self.plan_kernel(&name, body, &target)?;
         if decision {
             self.decisions.push((id, self.memory[&target.input].buffer));

@@ -467,7 +467,10 @@ impl Scheduler {
         if target.is_output || self.is_bounded(scale) {
             return Ok(Epilogue { value: self.collapse((mantissa, Some(scale)))?, scale: None });
         }
-        let axes: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a)).collect();
+        // A ragged axis keeps its batch axis, or rows beyond the first document's length would have no scale.
+        let own: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a)).collect();
+        let batch = |a: AxisId| own.iter().any(|&o| self.c.g.ragged_over(self.c.g.axis(o).domain) == Some(a));
+        let axes: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a) || batch(a)).collect();
         let (input, read) = self.side_buffer(&format!("{name}_scale"), &axes, target.dtype, Role::Temp)?;
         target.maximum.set(Some(read));
         self.notes.push(format!("{name}: stored as a mantissa and a scale"));
@@ -745,7 +748,8 @@ impl Emitter<'_, '_> {
                 for t in terms {
                     let mut values = vec![w];
                     for &x in &t.mantissas {
-                        values.push(self.value(x)?);
+                        let v = self.value(x)?;
+                        values.push(if self.s.is_wild(x) { self.guarded(v, guard)? } else { v });
                     }
                     let over = self.summed(&reductions[t.reduction], tile);
                     next.sums[t.reduction] =
@@ -780,6 +784,16 @@ impl Emitter<'_, '_> {
             };
         }
         Ok(next)
+    }
+
+    /// A tile with zeros where a guard is false: a weight of 0 does not make an infinity 0.
+    fn guarded(&mut self, v: ValueId, guard: &Guard) -> Result<ValueId, Error> {
+        if guard.is_always() {
+            return Ok(v);
+        }
+        let ok = self.guard_tile(guard)?;
+        let zero = self.kb.fill("zero", 0.0, self.float, AxisSet::EMPTY);
+        Ok(self.kb.select("x", ok, v, zero))
     }
 
     /// Tile axes that a reduction sums in a stream.

@@ -115,14 +115,19 @@ impl Emitter<'_, '_> {
         let sloped = self.kb.map("sloped", MapFn::Gt, &[slope, none]);
         let after = self.kb.map("after", MapFn::Gt, &[newton, lower2]);
         let before = self.kb.map("before", MapFn::Lt, &[newton, upper2]);
-        let good = self.kb.map("good", MapFn::And, &[sloped, after, before]);
+        // Rounding of the sum may put the root on the wrong side of the position that is it: a step that hardly moves is taken.
+        let scale = self.kb.map("scale", MapFn::Abs, &[tau]);
+        let scale = self.kb.map("scale", MapFn::Max, &[scale, one]);
+        let least_move = self.kb.map("bound", MapFn::Mul, &[scale, eps]);
+        let distance = self.kb.map("distance", MapFn::Abs, &[step]);
+        let here = self.kb.map("here", MapFn::Le, &[distance, least_move]);
+        let within = self.kb.map("within", MapFn::And, &[after, before]);
+        let fits = self.kb.map("fits", MapFn::Or, &[within, here]);
+        let good = self.kb.map("good", MapFn::And, &[sloped, fits]);
         let next = self.kb.select("next", good, newton, middle);
         // Done where the step does not move any more, or the sum is K exactly.
         let moved = self.kb.map("moved", MapFn::Sub, &[next, tau]);
         let moved = self.kb.map("moved", MapFn::Abs, &[moved]);
-        let scale = self.kb.map("scale", MapFn::Abs, &[tau]);
-        let scale = self.kb.map("scale", MapFn::Max, &[scale, one]);
-        let least_move = self.kb.map("bound", MapFn::Mul, &[scale, eps]);
         let moves = self.kb.map("moves", MapFn::Gt, &[moved, least_move]);
         let off = self.kb.map("off", MapFn::Ne, &[f, k]);
         let open2 = self.kb.map("open", MapFn::And, &[open, moves, off]);

@@ -149,7 +149,9 @@ fn damaged(text: &str, edits: &[(prop::sample::Index, usize)]) -> Option<String>
 
 /// Inputs of zeros for a batch of two.
 fn zeros(plan: &Plan, lengths: &[i64; 2]) -> Bindings {
-    let mut bindings = Bindings::default().extent("B", vec![2]).extent("T", lengths.to_vec());
+    let ragged = plan.extents.iter().any(|e| e.name == "T" && e.over.is_some());
+    let times = if ragged { lengths.to_vec() } else { vec![lengths[0].max(lengths[1])] };
+    let mut bindings = Bindings::default().extent("B", vec![2]).extent("T", times);
     for buffer in plan.buffers.iter().filter(|b| b.role.is_given()) {
         let extent = |d: &Dim| match d.name.as_str() {
             "b" => 2,
