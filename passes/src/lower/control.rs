@@ -15,7 +15,7 @@ impl Emitter<'_> {
         for stmt in stmts {
             match stmt {
                 Stmt::Let(var) => {
-                    self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?
+                    self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?;
                 }
                 Stmt::Inst(inst) => self.inst(inst).map_err(|m| self.place_fault(inst, &m))?,
                 Stmt::Loop(l) => self.for_loop(l)?,

@@ -103,7 +103,7 @@ impl Emitter<'_> {
         let others: Vec<AxisId> = over.iter().filter(|a| *a != inner).collect();
         // One accumulator for whole vectors, one for the narrower last one.
         let extent = self.extent(inner);
-        let mut accumulator = |e: &mut Self, lanes: i64| {
+        let accumulator = |e: &mut Self, lanes: i64| {
             let width = u16::try_from((lanes + QUANTUM - 1) / QUANTUM * QUANTUM).unwrap_or(LANE_QUANTUM);
             let start = neutral_of(&mut e.kb, monoid, Ty::vector(elem, width));
             e.kb.var("total", start)
