@@ -106,6 +106,9 @@ pub struct Buffer {
     pub role: Role,
     /// The value of all elements before the first launch that uses the buffer.
     pub init: Option<Literal>,
+    /// Integers: least value and one past the greatest. Kernels use elements as indices without looking, so whoever fills the
+    /// buffer must check them.
+    pub range: Option<(Formula, Formula)>,
 }
 
 impl Buffer {

@@ -108,6 +108,20 @@ pub enum RunError {
         /// Type of the elements given.
         found: Elem,
     },
+    /// An integer lies outside the range that its buffer declares; kernels use such integers as indices.
+    #[error("buffer {name}: element {index} is {value}, must be in {lo}..{hi}")]
+    Range {
+        /// Name of the buffer.
+        name: String,
+        /// Position of the element, row-major.
+        index: usize,
+        /// Its value.
+        value: i64,
+        /// Least value.
+        lo: i64,
+        /// One past the greatest value.
+        hi: i64,
+    },
     /// A size does not fit 64 bits.
     #[error("the size of {0} overflows")]
     Overflow(String),
@@ -128,6 +142,8 @@ pub struct Run<'x> {
     regions: Vec<Option<Region>>,
     /// Size of each buffer in elements.
     elements: Vec<u64>,
+    /// Values that integers of each buffer may have.
+    ranges: Vec<Option<(i64, i64)>>,
     launches: Vec<Call>,
 }
 
@@ -177,12 +193,14 @@ impl Executable {
         let workspace = program.workspace(&extents).ok_or_else(|| overflow("the workspace"))?;
         let bytes = usize::try_from(workspace.bytes).map_err(|_| overflow("the workspace"))?;
         let shared = memory.own(Buffer::zeroed(bytes)?);
-        let (mut regions, mut elements) = (Vec::new(), Vec::new());
+        let (mut regions, mut elements, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         for (buffer, offset) in program.buffers.iter().zip(&workspace.offsets) {
             let count = buffer.elements(&extents).ok_or_else(|| overflow(&buffer.name))?;
             let bytes = count.checked_mul(buffer.elem.bytes() as u64).ok_or_else(|| overflow(&buffer.name))?;
             let bytes = usize::try_from(bytes).map_err(|_| overflow(&buffer.name))?;
             elements.push(count);
+            let ends = buffer.range.as_ref().map(|(lo, hi)| Some((lo.eval(&extents)?, hi.eval(&extents)?)));
+            ranges.push(ends.map(|e| e.ok_or_else(|| overflow(&buffer.name))).transpose()?);
             regions.push(match (offset, buffer.role) {
                 (Some(offset), _) => {
                     let offset = usize::try_from(*offset).map_err(|_| overflow(&buffer.name))?;
@@ -211,7 +229,7 @@ impl Executable {
             let fills = (0..program.buffers.len()).filter(|b| program.buffers[*b].init.is_some() && starts(b));
             launches.push(Call { args, dims, tasks, fills: fills.collect() });
         }
-        Ok(Run { executable: self, memory, regions, elements, launches })
+        Ok(Run { executable: self, memory, regions, elements, ranges, launches })
     }
 
     /// The extents as numbers, of ragged ones the largest length.
@@ -256,7 +274,7 @@ impl Run<'_> {
     /// Copies elements, row-major and padded, into a buffer that the caller gives.
     ///
     /// # Errors
-    /// There is no such buffer, or the elements do not fit it.
+    /// There is no such buffer, or the elements do not fit it, or integers lie outside the range that it declares.
     pub fn write(&mut self, name: &str, data: &Data) -> Result<(), RunError> {
         let i = self.find(name, Role::is_given, "input")?;
         let buffer = &self.executable.program.buffers[i];
@@ -264,6 +282,9 @@ impl Run<'_> {
         if data.elem() != buffer.elem || data.len() as u64 != expected {
             let (name, elem) = (buffer.name.clone(), buffer.elem);
             return Err(RunError::Shape { name, expected, elem, got: data.len(), found: data.elem() });
+        }
+        if let Some(range) = self.ranges[i] {
+            check_range(&buffer.name, data, range)?;
         }
         let Some(region) = self.regions[i] else { return Ok(()) };
         match data {
@@ -326,6 +347,19 @@ impl Run<'_> {
             observe(n, start.elapsed());
         }
         Ok(())
+    }
+}
+
+fn check_range(name: &str, data: &Data, (lo, hi): (i64, i64)) -> Result<(), RunError> {
+    let outside = |x: &i64| !(lo..hi).contains(x);
+    let found = match data {
+        Data::I32(x) => x.iter().map(|x| i64::from(*x)).enumerate().find(|(_, x)| outside(x)),
+        Data::I64(x) => x.iter().copied().enumerate().find(|(_, x)| outside(x)),
+        Data::F32(_) | Data::F64(_) | Data::Bool(_) => None,
+    };
+    match found {
+        None => Ok(()),
+        Some((index, value)) => Err(RunError::Range { name: name.to_owned(), index, value, lo, hi }),
     }
 }
 

@@ -14,9 +14,9 @@
 //! - `bounds`: sizes as formulas in the extents.
 //!
 //! # What it relies on
-//! That the plan is verified: accesses in range where their guards hold, stores injective, what is read defined. An ill-formed
-//! plan gives an error or a kernel that the verifier of loop IR refuses; a construct that is not supported gives an error that
-//! names it.
+//! What the verifier of kernel IR proves: accesses in range where their guards hold, stores injective, what is read defined.
+//! What it trusts is trusted here too: ranges of integer buffers (checked for inputs when they are given) and `full` claims.
+//! A construct that is not supported gives an error that names it.
 
 mod bounds;
 mod control;
@@ -44,15 +44,20 @@ mod transfer;
 pub use error::Error;
 pub use target::{Block, Target};
 
+use weft_ir::kernel::verify::verify;
 use weft_ir::kernel::{BinOp, Expr, Plan};
 use weft_ir::program::{Buffer, Extent, Formula, Program};
 
-/// Lowers a verified plan: one launch per kernel, in the order of the plan.
+/// Lowers a plan: one launch per kernel, in the order of the plan.
 ///
 /// # Errors
-/// A construct that the CPU lowering does not support, or a plan that is not well-formed; the kernel and the statement
-/// are named.
+/// A plan that the verifier refuses (machine code relies on its proofs, so every plan is verified here), or a construct that the
+/// CPU lowering does not support; the kernel and the statement are named.
 pub fn lower(plan: &Plan, target: &Target) -> Result<Program, Error> {
+    if let Err(errors) = verify(plan) {
+        let message = errors.first().map_or_else(String::new, ToString::to_string);
+        return Err(Error { kernel: plan.name.clone(), what: "the plan".into(), message });
+    }
     let mut program =
         Program { name: plan.name.clone(), extents: Vec::new(), buffers: Vec::new(), launches: Vec::new() };
     for extent in &plan.extents {
@@ -76,7 +81,13 @@ pub fn lower(plan: &Plan, target: &Target) -> Result<Program, Error> {
             dims.push(most);
         }
         let elem = emit::elem(buffer.elem).map_err(fault)?;
-        program.buffers.push(Buffer { name: buffer.name.clone(), elem, dims, role: buffer.role, init: buffer.init });
+        let mut range = None;
+        if let Some((lo, hi)) = &buffer.range {
+            let ends = |e| bounds::range(plan, e, &|_| None).ok_or_else(|| fault("its range has no bounds".into()));
+            range = Some((ends(lo)?.0, ends(hi)?.1));
+        }
+        let (name, role, init) = (buffer.name.clone(), buffer.role, buffer.init);
+        program.buffers.push(Buffer { name, elem, dims, role, init, range });
     }
     for kernel in &plan.kernels {
         program.launches.push(kernel::lower_kernel(plan, kernel, target, &program.buffers)?);

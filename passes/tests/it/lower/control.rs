@@ -152,7 +152,7 @@ fn run(text: &str, lanes: &str, mode: &str, double: bool, lengths: &[i64], tiles
     let (first, second) = if text.contains("BJ") { ("BQ", "BJ") } else { ("BQ", "BD") };
     let plan = plan(&text, &[(first, tiles.0), (second, tiles.1)]);
     let lengths = [("B", &[lengths.len() as i64][..]), ("T", lengths)];
-    check_with(&plan, &lengths, seed, if double { 1e-11 } else { 1e-5 }, |_, _| {});
+    check_with(&plan, &lengths, seed, (if double { 1e-11 } else { 1e-5 }, 0.0), |_, _| {});
 }
 
 proptest! {

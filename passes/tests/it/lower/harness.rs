@@ -238,15 +238,16 @@ pub(crate) fn results(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl
 
 /// Compares all outputs of a plan: relative L2 error of each, over the elements that are written; integers exactly.
 pub(crate) fn check(plan: &Plan, lengths: Lengths<'_>, seed: u64, tolerance: f64) {
-    check_with(plan, lengths, seed, tolerance, |_, _| {});
+    check_with(plan, lengths, seed, (tolerance, 0.0), |_, _| {});
 }
 
-/// The same with inputs adjusted by name.
+/// The same with inputs adjusted by name, for outputs whose elements are sums of terms of size `term`: where the terms cancel,
+/// the error is relative to them.
 pub(crate) fn check_with(
     plan: &Plan,
     lengths: Lengths<'_>,
     seed: u64,
-    tolerance: f64,
+    (tolerance, term): (f64, f64),
     adjust: impl Fn(&str, &mut Tensor),
 ) {
     let results = results(plan, lengths, seed, adjust);
@@ -254,7 +255,7 @@ pub(crate) fn check_with(
         let expected = &results.interpreted.buffers[name.as_str()].data;
         assert_eq!(expected.len(), got.len(), "{name}");
         let elem = plan.buffers[plan.buffer_named(name).unwrap().index()].elem;
-        let (mut error, mut size) = (0.0, 0.0);
+        let (mut error, mut size, mut terms) = (0.0, 0.0, 0.0);
         for (i, (e, g)) in expected.iter().zip(got).enumerate() {
             // Elements that nobody wrote are NaN in the interpreter and 0 here.
             if e.is_nan() {
@@ -288,8 +289,9 @@ pub(crate) fn check_with(
             }
             error += (e - g).powi(2);
             size += e.powi(2);
+            terms += term.powi(2);
         }
-        let relative = error.sqrt() / size.sqrt().max(1e-30);
+        let relative = error.sqrt() / f64::max(size, terms).sqrt().max(1e-30);
         assert!(
             error == 0.0 || relative <= tolerance,
             "{}: {name} differs by {relative:e} (of {size:e}) at {lengths:?}\n{plan}\nexpected {:?}\ngot {:?}",

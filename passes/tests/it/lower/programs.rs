@@ -1,6 +1,6 @@
 //! What lowering says about a plan besides its code: errors, tasks, workspace; and that it is a function of the plan.
 
-use weft_cranelift::program::{Executable, Length, RunError};
+use weft_cranelift::program::{Data, Executable, Length, RunError};
 use weft_ir::kernel::parse;
 use weft_ir::program::{Argument, Formula};
 use weft_passes::lower::{Block, Target, lower};
@@ -22,6 +22,23 @@ fn errors_name_kernel_and_statement() {
     let error = lower(&parse(text).unwrap(), &Target::default()).unwrap_err();
     assert_eq!((error.kernel.as_str(), error.what.as_str()), ("k", "store"), "{error}");
     assert!(error.message.contains("bf16"), "{error}");
+}
+
+#[test]
+fn plans_that_the_verifier_refuses_are_not_lowered() {
+    let text = "plan p { extent T  buffer x: f32[t: T] input  buffer y: f32[t: T] output  kernel k { grid t: T
+        %x = load x[t + 1]  store y[t] = %x } }";
+    let error = lower(&parse(text).unwrap(), &Target::default()).unwrap_err();
+    assert!(error.to_string().contains("x[t + 1]"), "{error}");
+}
+
+#[test]
+fn integers_outside_their_range_are_refused() {
+    let executable = Executable::new(program("codes_sequential")).unwrap();
+    let mut run = executable.prepare(&[Length::Uniform(1), Length::Ragged(vec![3])]).unwrap();
+    assert_eq!(run.write("code", &Data::I64(vec![0, 10, 5])), Ok(()));
+    let outside = RunError::Range { name: "code".into(), index: 1, value: 11, lo: 0, hi: 11 };
+    assert_eq!(run.write("code", &Data::I64(vec![0, 11, 5])), Err(outside));
 }
 
 #[test]
