@@ -78,6 +78,8 @@ pub struct Canon {
     long: Vec<bool>,
     bound: FxHashMap<(DomainId, u32, u32), AxisId>,
     recs: FxHashMap<RecId, RecId>,
+    /// Substitutions do not stop at row values: all that will be stored already is.
+    pub(crate) inline: bool,
 }
 
 impl Canon {
@@ -106,6 +108,7 @@ impl Canon {
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
+            inline: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl Canon {
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
+            inline: false,
         };
         canon.catch_up();
         canon

@@ -210,10 +210,10 @@ impl Canon {
 
     fn stops(&self, id: NodeId, op: &Op, stop: Stop) -> bool {
         match stop {
-            Stop::AtRowValues => self.is_row_value(id),
+            Stop::AtRowValues if !self.inline => self.is_row_value(id),
             Stop::AtReductions => self.is_row_value(id) && (op.is_reduction() || matches!(op, Op::Rec(_))),
             // The axes of a recurrence's declaration cannot be renamed from outside.
-            Stop::Nowhere => matches!(op, Op::Rec(_)),
+            Stop::AtRowValues | Stop::Nowhere => matches!(op, Op::Rec(_)),
         }
     }
 

@@ -357,7 +357,8 @@ impl<'s, 'p> Emitter<'s, 'p> {
                     let name = self.s.c.g.input(i).name.to_string();
                     self.load(id, i, &at, &name)
                 }
-                _ => self.s.unsupported(id, "the state of a recurrence at other positions of its own axes"),
+                Op::Prev(_) => self.s.unsupported(id, "the state of a recurrence at other positions of its own axes"),
+                op => self.s.unsupported(id, format!("`{}` at other positions of its own axes", op.name())),
             },
             Op::Prev(r) => match self.previous.get(r) {
                 Some(&v) => Ok(v),
@@ -569,13 +570,9 @@ impl<'s, 'p> Emitter<'s, 'p> {
         let range = self.range(&bounding, axis, extent.clone());
         let name = self.axis_name(axis);
         let tile = self.kb.axis(&name, self.s.options.tiles.stream);
-        let body = self.kb.begin_loop(
-            &name,
-            Some(tile),
-            Domain::Dense { lo: range.lo, hi: range.hi },
-            range.full,
-            &[("acc", zero)],
-        );
+        let full = if self.s.claims_hold(factors, guards, axis)? { range.full } else { None };
+        let domain = Domain::Dense { lo: range.lo, hi: range.hi };
+        let body = self.kb.begin_loop(&name, Some(tile), domain, full, &[("acc", zero)]);
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
         self.enter();

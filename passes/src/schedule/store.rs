@@ -170,7 +170,11 @@ impl Scheduler {
             None => Role::Temp,
         };
         let target = self.target(&name, &axes, dtype, role)?;
-        self.plan_kernel(&name, body, &target)?;
+        // What is made from here on is computed in place, also where it has reductions in it.
+        self.c.inline = true;
+        let planned = self.plan_kernel(&name, body, &target);
+        self.c.inline = false;
+        planned?;
         if decision {
             self.decisions.push((id, self.memory[&target.input].buffer));
         }

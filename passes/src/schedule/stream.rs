@@ -467,7 +467,12 @@ impl Scheduler {
         if target.is_output || self.is_bounded(scale) {
             return Ok(Epilogue { value: self.collapse((mantissa, Some(scale)))?, scale: None });
         }
-        let axes: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a)).collect();
+        // A scale over rows of documents belongs to the document, also where its value does not depend on which.
+        let own = |s: &Self, a: AxisId| {
+            let rows = target.axes.iter().filter(|&&r| s.has(scale, r));
+            s.has(scale, a) || rows.clone().any(|&r| s.c.g.ragged_over(s.c.g.axis(r).domain) == Some(a))
+        };
+        let axes: Vec<AxisId> = target.axes.iter().copied().filter(|&a| own(self, a)).collect();
         let (input, read) = self.side_buffer(&format!("{name}_scale"), &axes, target.dtype, Role::Temp)?;
         target.maximum.set(Some(read));
         self.notes.push(format!("{name}: stored as a mantissa and a scale"));
@@ -676,8 +681,9 @@ impl Emitter<'_, '_> {
         let tile = self.kb.axis(&name, step);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
         // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
-        let inner = s.terms.iter().any(|t| t.mantissas.iter().chain(&t.scale).any(|&x| !self.s.streamed(x).is_empty()));
-        let full = if inner { None } else { range.full };
+        let terms: Vec<NodeId> = s.terms.iter().flat_map(|t| t.mantissas.iter().chain(&t.scale).copied()).collect();
+        let inner = terms.iter().any(|&x| !self.s.streamed(x).is_empty());
+        let full = if !inner && self.s.claims_hold(&terms, &s.guards, loop_axis)? { range.full } else { None };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &state.carried());
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
