@@ -249,7 +249,7 @@ impl Scheduler {
         None
     }
 
-    /// The outermost sums and extrema over a long axis in a term.
+    /// The outermost sums and extrema over a long axis in a term, but for those that are read at other positions.
     pub(crate) fn streamed(&self, id: NodeId) -> Vec<NodeId> {
         let mut found = Vec::new();
         let mut stack = vec![id];
@@ -264,7 +264,8 @@ impl Scheduler {
             {
                 found.push(n);
             } else {
-                stack.extend(self.c.g.args(n).iter().rev());
+                let read = usize::from(matches!(op, Op::Sub { .. }));
+                stack.extend(self.c.g.args(n)[read..].iter().rev());
             }
         }
         found

@@ -75,7 +75,11 @@ pub(super) fn inputs(graph: &Graph, case: &Case) -> Vec<(String, Tensor)> {
         let scale = if input.kind == InputKind::Param { 0.5 } else { 1.0 };
         let mut number = |ok: bool| if ok { random.normal() * scale } else { f64::NAN };
         let tensor = match input.dtype {
-            DType::Bool => Tensor::bools(&shape, exists.iter().map(|&ok| number(ok) > 0.0).collect()),
+            DType::Bool => Tensor::bools(&shape, exists.iter().map(|&ok| number(ok) > -0.5).collect()),
+            // Small numbers, some of them out of any range.
+            d if d.is_int() => {
+                Tensor::ints(&shape, exists.iter().map(|&ok| if ok { random.below(7) as i64 - 1 } else { -9 }).collect())
+            }
             _ => Tensor::floats(&shape, exists.iter().map(|&ok| number(ok)).collect()),
         };
         (name, tensor)

@@ -21,7 +21,7 @@ choices! {
     /// Query heads and the key heads that they share.
     Heads: "one" | "several" | "grouped";
     /// What is done to the input first.
-    Norm: "none" | "rms" | "convolution";
+    Norm: "none" | "rms" | "convolution" | "over time" | "kept tokens" | "embedding" | "running sum";
     /// How keys are made of the input.
     Key: "linear" | "convolution" | "recurrence" | "restarted recurrence" | "codes" | "rms" | "recurrence and convolution";
     /// How values are made.
@@ -29,13 +29,13 @@ choices! {
     /// What positions do.
     Position: "none" | "rope pairs" | "rope halves" | "slope per head" | "table of distances" | "table of distances per head" | "every other distance" | "two distances";
     /// What a query may see.
-    Mask: "causal" | "window" | "window per head" | "chunk ends" | "chunk ends and window" | "own chunk" | "chunks before" | "dilated" | "sink and window" | "blocks that begin at offset";
+    Mask: "causal" | "window" | "window per head" | "chunk ends" | "chunk ends and window" | "own chunk" | "chunks before" | "dilated" | "sink and window" | "blocks that begin at offset" | "segments" | "kept keys";
     /// Which of that it does see.
     Selection: "none" | "top" | "top, softly" | "top of chunk ends" | "top for each query";
     /// What the scores of the selection are.
     Score: "linear" | "growing" | "normalised over time" | "of the key";
     /// How scores become weights.
-    Mixer: "softmax" | "sum" | "positive kernel" | "decay" | "retention" | "state" | "softmax by hand" | "two softmaxes" | "mean" | "state with gates";
+    Mixer: "softmax" | "sum" | "positive kernel" | "decay" | "retention" | "state" | "softmax by hand" | "two softmaxes" | "mean" | "state with gates" | "memory" | "blocks" | "two layers" | "selective state" | "nonlinear state";
     /// A factor of the output.
     Gate: "none" | "silu" | "per head";
     /// An addend.
@@ -52,10 +52,18 @@ struct Text {
     sizes: Vec<&'static str>,
     index: Vec<&'static str>,
     params: Vec<&'static str>,
+    inputs: Vec<&'static str>,
+    axes: Vec<&'static str>,
     lets: String,
 }
 
 impl Text {
+    fn input(&mut self, input: &'static str) {
+        if !self.inputs.contains(&input) {
+            self.inputs.push(input);
+        }
+    }
+
     fn line(&mut self, line: impl AsRef<str>) {
         let _ = writeln!(self.lets, "  {}", line.as_ref());
     }
@@ -124,6 +132,8 @@ pub(super) fn text(answers: &[usize]) -> String {
         sizes: vec!["E = 6", "H = 1", "HKV = 1", "D = 4"],
         index: vec!["j: t", "e: E", "h: H", "kv: HKV", "d: D"],
         params: vec!["wq[h,d,e]", "wk[kv,d,e]", "wo[e,h,d]"],
+        inputs: vec!["x[b,t,e]"],
+        axes: vec!["b", "t: time"],
         lets: String::new(),
     };
     x.line("let group[h] = h // (H // HKV)");
@@ -136,9 +146,11 @@ pub(super) fn text(answers: &[usize]) -> String {
     result(&mut x, &is, &sees);
     extra(&mut x, &is, &sees);
     format!(
-        "layer fuzz {{\n  size {}\n  require H % HKV == 0, D % 2 == 0, E >= HKV * D\n  axis b, t: time\n  index {}\n  in x[b,t,e]\n  param {}\n{}}}\n",
+        "layer fuzz {{\n  size {}\n  require H % HKV == 0, D % 2 == 0, E >= HKV * D\n  axis {}\n  index {}\n  in {}\n  param {}\n{}}}\n",
         x.sizes.join(", "),
+        x.axes.join(", "),
         x.index.join(", "),
+        x.inputs.join(", "),
         x.params.join(", "),
         x.lets
     )
@@ -155,6 +167,19 @@ fn input(x: &mut Text, is: Is<'_>) {
         x.index("tap: W");
         x.param("first[e,tap]");
         x.line("let xn[b,t,e] = silu(sum(tap: first * x[b, t - tap, e] where tap <= t))");
+    } else if is(Choice::Norm, "over time") {
+        x.line("let xn[b,t,e] = timestep_norm[t](x, 2, 1e-5)");
+    } else if is(Choice::Norm, "kept tokens") {
+        x.input("keep[b,t]: bool");
+        x.line("let xn[b,t,e] = if keep then x else 0");
+    } else if is(Choice::Norm, "embedding") {
+        x.size("S = 4");
+        x.index("c: S");
+        x.input("word[b,t]: i32");
+        x.param("table[c,e]");
+        x.line("let xn[b,t,e] = x + (if 0 <= word < S then table[word,e] else 0)");
+    } else if is(Choice::Norm, "running sum") {
+        x.line("let xn[b,t,e] = sum(j: x[b,j,e] where j <= t) / (t + 1)");
     } else {
         x.line("let xn[b,t,e] = x");
     }
@@ -284,6 +309,13 @@ fn visible(x: &mut Text, is: Is<'_>) -> String {
         x.size("P = 3");
         x.size("M = 4");
         near = "j <= t and j >= t // P * P - M".to_owned();
+    } else if m("segments") {
+        x.chunks();
+        x.line("let seg[t] = count(j: fresh[j] where j <= t)");
+        near = "j <= t and seg[j] == seg[t]".to_owned();
+    } else if m("kept keys") {
+        x.input("keep[b,t]: bool");
+        near = "j <= t and keep[b,j]".to_owned();
     }
     if is(Choice::Selection, "none") {
         return near;
@@ -369,6 +401,46 @@ fn mix(x: &mut Text, is: Is<'_>, _: &str, sees: &str) {
         x.line(format!(
             "let o[b,t,h,d] = sum(j: p1 * {v}) + sigmoid(mixed) * sum(j: p2 * v[b,j,group,d])"
         ));
+    } else if m("memory") {
+        x.axes.push("m");
+        x.input("mem[b,m,e]");
+        x.line("let km[b,m,kv,d] = sum(e: wk * mem)");
+        x.line(format!("let p[b,t,h,j] = softmax[j](s where {sees})"));
+        x.line("let pm[b,t,h,m] = softmax[m](sum(d: q * km[b,m,group,d]))");
+        x.line(format!("let o[b,t,h,d] = sum(j: p * {v}) + sum(m: pm * km[b,m,group,d])"));
+    } else if m("blocks") {
+        x.size("P = 3");
+        x.axes.push("blk = |t| // P");
+        x.index("l: P");
+        x.param("pooled[l]");
+        x.line("let kb[b,blk,kv,d] = sum(l: pooled * k[b, blk*P + l, kv, d])");
+        x.line("let vb[b,blk,kv,d] = sum(l: pooled * v[b, blk*P + l, kv, d])");
+        x.line("let pb[b,t,h,blk] = softmax[blk](sum(d: q * kb[b,blk,group,d]) where blk*P + P-1 <= t)");
+        x.line(format!("let p[b,t,h,j] = softmax[j](s where {sees})"));
+        x.line(format!("let o[b,t,h,d] = sum(j: p * {v}) + sum(blk: pb * vb[b,blk,group,d])"));
+    } else if m("two layers") {
+        x.param("wq2[h,d,e]");
+        x.line(format!("let p[b,t,h,j] = softmax[j](s where {sees})"));
+        x.line(format!("let x2[b,t,e] = x + sum(h, d: wo * sum(j: p * {v}))"));
+        x.line("let q2[b,t,h,d] = sum(e: wq2 * rms[e](x2, 1e-5))");
+        x.line("let p2[b,t,h,j] = softmax[j](sum(d: q2 * k[b,j,group,d]) where 0 <= t - j < 5)");
+        x.line("let o[b,t,h,d] = sum(j: p2 * v[b,j,group,d])");
+    } else if m("selective state") {
+        x.size("W = 3");
+        x.index("tap: W");
+        x.index("hs: 2");
+        x.index("ph: 3");
+        x.index("g: 1");
+        x.index("n: 4");
+        x.chunks();
+        x.param("ssm: ssd_params[e,hs,ph,g,n,tap]");
+        x.line("let branch[b,t,e] = ssd[t,e](xn, fresh, ssm)");
+        x.line(format!("let p[b,t,h,j] = softmax[j](s + branch[b,j,0] where {sees})"));
+        x.line(format!("let o[b,t,h,d] = sum(j: p * {v})"));
+    } else if m("nonlinear state") {
+        x.param("rate[h]");
+        x.line("rec state[b,t,h,d] = v[b,t,group,d] + (if t == 0 then 0 else rate * tanh(state[b, t - 1, h, d]))");
+        x.line(format!("let o[b,t,h,d] = state + sum(j: s * {v} where {sees})"));
     } else if m("mean") {
         x.line(format!("let o[b,t,h,d] = div0(sum(j: {v} where {sees}), count(j: {sees}))"));
     } else {
