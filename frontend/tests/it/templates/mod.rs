@@ -3,10 +3,14 @@
 //!
 //! `WEFT_TEMPLATES=n` makes everything about n times as long.
 
+mod digest;
+mod examples;
 mod fuzz;
 mod inputs;
 mod random;
 mod road;
+mod schedules;
+mod spelling;
 
 /// How much longer than usual the tests are to run.
 fn effort() -> usize {
