@@ -14,3 +14,4 @@ mod sema;
 mod support;
 mod syntax;
 mod syntax_errors;
+mod templates;

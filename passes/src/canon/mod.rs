@@ -12,7 +12,8 @@
 //! * There is no subtraction, negation, division or float `select`: `a - b` is `a + (-1) b`, `a / b` is `a * inv(b)`, and
 //!   `if c then a else b` is `[c] a + [not c] b`.
 //! * Products are flat `ein` nodes: one constant, guards without conjunctions, sorted factors. A sum over axes holds only
-//!   what mentions them; everything else is hoisted out of it (but see [`sums`]). A sum in a sum stays one.
+//!   what mentions them; everything else is hoisted out of it (but see [`sums`]). A sum in a sum stays one, unless both are over short axes and nothing else
+//!   is multiplied.
 //! * Bound axes have names by domain and depth, so that equal sums are one node.
 //! * `sub` stands only before inputs, `prev`, and *row values*: terms over at most one long axis that contain a
 //!   reduction. Those will be stored, and the substitution is the index map of the read. It is pushed through all
@@ -78,6 +79,8 @@ pub struct Canon {
     long: Vec<bool>,
     bound: FxHashMap<(DomainId, u32, u32), AxisId>,
     recs: FxHashMap<RecId, RecId>,
+    /// Substitutions do not stop at row values: all that will be stored already is.
+    pub(crate) inline: bool,
 }
 
 impl Canon {
@@ -106,6 +109,7 @@ impl Canon {
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
+            inline: false,
         }
     }
 
@@ -122,6 +126,7 @@ impl Canon {
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
+            inline: false,
         };
         canon.catch_up();
         canon

@@ -66,6 +66,21 @@ impl Canon {
             Some(c @ Scalar::Int(_)) if to.is_int() => return self.raw(Op::Const(c), &[]),
             _ => {}
         }
+        // An indicator is a guard, however it is written.
+        if to.is_float() {
+            match (self.g.op(x).clone(), from) {
+                (Op::Select, t) if t.is_int() => {
+                    let args = self.g.args(x).to_vec();
+                    let (a, b) = (self.cast(to, args[1])?, self.cast(to, args[2])?);
+                    return self.choose(args[0], a, b);
+                }
+                (_, DType::Bool) => {
+                    let one = self.number_one()?;
+                    return self.ein(&[], &[x], &[one]);
+                }
+                _ => {}
+            }
+        }
         // A conversion to a type at least as wide as what is computed with anyway changes nothing.
         let same = from == to
             || (from.is_float()
@@ -210,10 +225,10 @@ impl Canon {
 
     fn stops(&self, id: NodeId, op: &Op, stop: Stop) -> bool {
         match stop {
-            Stop::AtRowValues => self.is_row_value(id),
+            Stop::AtRowValues if !self.inline => self.is_row_value(id),
             Stop::AtReductions => self.is_row_value(id) && (op.is_reduction() || matches!(op, Op::Rec(_))),
             // The axes of a recurrence's declaration cannot be renamed from outside.
-            Stop::Nowhere => matches!(op, Op::Rec(_)),
+            Stop::AtRowValues | Stop::Nowhere => matches!(op, Op::Rec(_)),
         }
     }
 

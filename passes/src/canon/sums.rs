@@ -1,7 +1,7 @@
 //! Canonical guarded sum-products.
 //!
-//! Products are flattened into sums, but never a sum into a sum: merging the sum over heads of an output projection into
-//! attention would project once a pair. What does not mention the bound axes is hoisted, unless that gains nothing:
+//! Products are flattened into sums, but a sum into a sum only if both are over short axes and nothing else is multiplied: merging
+//! the sum over heads of an output projection into attention would project once a pair. What does not mention the bound axes is hoisted, unless that gains nothing:
 //! a factor whose long sums the body computes anyway saves no pass, and hoisting it would hide that an exponent minus
 //! its maximum is not positive. Nor is a factor with a long sum in it hoisted out of a short sum whose body has one too:
 //! the two are one stored product. Inside a sum over a long axis, sums over short axes are done first, over the factors
@@ -125,6 +125,12 @@ impl Canon {
             in_f.extend(keep);
             out_f = hoist;
         }
+        if let Some((all, guards, mut factors)) = self.flat_sum(axes, &in_f) {
+            let guards: Vec<NodeId> = in_g.into_iter().chain(guards).collect();
+            factors.push(self.number(k, dtype)?);
+            let sum = self.ein(&all, &guards, &factors)?;
+            return self.ein(&[], &out_g, &[&[sum], out_f.as_slice()].concat());
+        }
         if let Some(split) = self.bucket(axes, &set, &in_g, &in_f)? {
             let mut factors = vec![self.number(k, dtype)?, split];
             factors.extend(out_f);
@@ -167,7 +173,27 @@ impl Canon {
                 return self.ein(&left, gs, &factors).map(Some);
             }
         }
-        Ok(None)
+        // A body that is one product of pairs: its short sums stand inside, as if they were written so.
+        let guarded = |c: &Self, a: AxisId| gs.iter().any(|&g| c.g.free(g).contains(a));
+        let is_own = |&a: &AxisId| self.g.static_extent(a).is_some() && !guarded(self, a);
+        let own: Vec<AxisId> = short.into_iter().filter(is_own).collect();
+        let all = |c: &Self, a: AxisId| fs.iter().all(|&f| c.g.free(f).contains(a));
+        if own.is_empty() || !own.iter().all(|&a| all(self, a)) {
+            return Ok(None);
+        }
+        let inner = self.ein(&own, &[], fs)?;
+        let left: Vec<AxisId> = axes.iter().copied().filter(|a| !own.contains(a)).collect();
+        self.ein(&left, gs, &[inner]).map(Some)
+    }
+
+    /// Sums over short axes of nothing but a sum over short axes are one sum.
+    fn flat_sum(&self, axes: &[AxisId], factors: &[NodeId]) -> Option<(Vec<AxisId>, Vec<NodeId>, Vec<NodeId>)> {
+        let [inner] = *factors else { return None };
+        let Op::Ein { axes: below, .. } = self.g.op(inner) else { return None };
+        let short = !below.is_empty() && axes.iter().chain(below).all(|&a| self.g.static_extent(a).is_some());
+        let apart = axes.iter().all(|a| !below.contains(a));
+        let all = || axes.iter().chain(below).copied().collect();
+        (short && apart).then(|| (all(), self.g.guards(inner).to_vec(), self.g.operands(inner).to_vec()))
     }
 
     /// The sum with its bound axes under their canonical names.

@@ -124,7 +124,7 @@ impl Scheduler {
             return Ok(args.to_vec());
         }
         let product = self.c.product_of(&strangers)?;
-        if self.c.long_axes(product).len() > 1 || !self.is_no_larger(product, &strangers) {
+        if product == root || self.c.long_axes(product).len() > 1 || !self.is_no_larger(product, &strangers) {
             return Ok(args.to_vec());
         }
         let mut new = args[..guards].to_vec();

@@ -623,13 +623,9 @@ impl<'s, 'p> Emitter<'s, 'p> {
         let range = self.range(&bounding, axis, extent.clone());
         let name = self.axis_name(axis);
         let tile = self.kb.axis(&name, self.s.options.tiles.stream);
-        let body = self.kb.begin_loop(
-            &name,
-            Some(tile),
-            Domain::Dense { lo: range.lo, hi: range.hi },
-            range.full,
-            &[("acc", zero)],
-        );
+        let full = if self.s.claims_hold(factors, guards, axis)? { range.full } else { None };
+        let domain = Domain::Dense { lo: range.lo, hi: range.hi };
+        let body = self.kb.begin_loop(&name, Some(tile), domain, full, &[("acc", zero)]);
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
         self.enter();

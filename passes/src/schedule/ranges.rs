@@ -6,8 +6,10 @@
 //! the rationals would lose up to a block. `own` is a multiple of J, or a quotient of J by a constant, which inverts.
 
 use super::emit::Emitter;
+use super::{Error, Scheduler};
+use rustc_hash::FxHashSet;
 use weft_ir::graph::prove::{Form, Var};
-use weft_ir::graph::{AxisId, MapFn, NodeId};
+use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
 use weft_ir::kernel::Expr;
 
 /// Range of a loop's axis, and the part of it where the affine guards hold for all rows.
@@ -32,6 +34,55 @@ pub(crate) struct TileSpan {
     pub(crate) axis: AxisId,
     pub(crate) t0: Expr,
     pub(crate) t1: Expr,
+}
+
+impl Scheduler {
+    /// Does every condition on the loop's positions that the code for these terms and guards will have follow from the guards? Those are
+    /// guards of reductions, and that reads stay inside their memory. Only then may a `full` range be claimed.
+    pub(crate) fn claims_hold(&mut self, terms: &[NodeId], guards: &[NodeId], axis: AxisId) -> Result<bool, Error> {
+        let mut stack: Vec<NodeId> = terms.iter().chain(guards).copied().collect();
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if !self.has(n, axis) || !seen.insert(n) {
+                continue;
+            }
+            let args = self.c.g.args(n).to_vec();
+            match self.c.g.op(n).clone() {
+                Op::Sub { axes } => {
+                    for (&a, &p) in axes.iter().zip(&args[1..]) {
+                        if self.has(p, axis) && !self.stays_inside(p, a, guards)? {
+                            return Ok(false);
+                        }
+                    }
+                }
+                op if op.is_reduction() => {
+                    let own = self.c.g.guards(n).to_vec();
+                    if own.iter().any(|&g| self.has(g, axis) && !self.implied(g, guards)) {
+                        return Ok(false);
+                    }
+                }
+                _ => {}
+            }
+            stack.extend(args);
+        }
+        Ok(true)
+    }
+
+    /// Is a position inside the domain of an axis wherever the guards hold? Data is: its range was checked when it was written.
+    fn stays_inside(&mut self, position: NodeId, of: AxisId, guards: &[NodeId]) -> Result<bool, Error> {
+        let free =
+            matches!(self.c.g.op(position), Op::Index(i) if self.c.g.axis(*i).domain == self.c.g.axis(of).domain);
+        if free || self.find(position, |op| matches!(op, Op::Input(_))).is_some() {
+            return Ok(true);
+        }
+        let Some(form) = self.c.int_form(position) else { return Ok(false) };
+        let size = self.c.make(&Op::Size(self.c.g.axis(of).domain), &[])?;
+        let Some(size) = self.c.int_form(size) else { return Ok(false) };
+        let Some(room) = size.checked_add(&form, -1).and_then(|f| f.offset(-1)) else { return Ok(false) };
+        let (low, high) = (self.c.at_least_zero(&form)?, self.c.at_least_zero(&room)?);
+        let holds = |s: &Self, c: NodeId| s.c.known(c) == Some(true) || s.implied(c, guards);
+        Ok(holds(self, low) && holds(self, high))
+    }
 }
 
 impl Emitter<'_, '_> {

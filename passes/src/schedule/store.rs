@@ -192,7 +192,11 @@ impl Scheduler {
         if self.is_wild(body) {
             self.wild.insert(target.input);
         }
-        self.plan_kernel(&name, body, &target)?;
+        // What is made from here on is computed in place, also where it has reductions in it.
+        self.c.inline = true;
+        let planned = self.plan_kernel(&name, body, &target);
+        self.c.inline = false;
+        planned?;
         if decision {
             self.decisions.push((id, self.memory[&target.input].buffer));
         }
@@ -268,7 +272,7 @@ impl Scheduler {
         None
     }
 
-    /// The outermost sums and extrema over a long axis in a term.
+    /// The outermost sums and extrema over a long axis in a term, but for those that are read at other positions.
     pub(crate) fn streamed(&self, id: NodeId) -> Vec<NodeId> {
         let mut found = Vec::new();
         let mut stack = vec![id];
@@ -283,7 +287,8 @@ impl Scheduler {
             {
                 found.push(n);
             } else {
-                stack.extend(self.c.g.args(n).iter().rev());
+                let read = usize::from(matches!(op, Op::Sub { .. }));
+                stack.extend(self.c.g.args(n)[read..].iter().rev());
             }
         }
         found

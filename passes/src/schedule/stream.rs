@@ -679,8 +679,9 @@ impl Emitter<'_, '_> {
         let tile = self.kb.axis(&name, step);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
         // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
-        let inner = s.terms.iter().any(|t| t.mantissas.iter().chain(&t.scale).any(|&x| !self.s.streamed(x).is_empty()));
-        let full = if inner { None } else { range.full };
+        let terms: Vec<NodeId> = s.terms.iter().flat_map(|t| t.mantissas.iter().chain(&t.scale).copied()).collect();
+        let inner = terms.iter().any(|&x| !self.s.streamed(x).is_empty());
+        let full = if !inner && self.s.claims_hold(&terms, &s.guards, loop_axis)? { range.full } else { None };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &state.carried());
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);

@@ -1,0 +1,18 @@
+//! Tests that tell a compiler from a set of templates: random layers, renaming and reordering, other spellings of the same
+//! mathematics, awkward tiles and lengths, executed operations against formulas.
+//!
+//! `WEFT_TEMPLATES=n` makes everything about n times as long.
+
+mod digest;
+mod examples;
+mod fuzz;
+mod inputs;
+mod random;
+mod road;
+mod schedules;
+mod spelling;
+
+/// How much longer than usual the tests are to run.
+fn effort() -> usize {
+    std::env::var("WEFT_TEMPLATES").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}

@@ -1,0 +1,347 @@
+//! The whole road of a layer: source, graph, canonical graph, plan, interpreter, machine code; each compared with the evaluator.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use super::inputs::{Lengths, at_node, inputs, relative_error, zeros};
+use crate::support::source;
+use weft::diagnostics::{Color, render};
+use weft::sema::{Number, Settings, compile};
+use weft_cranelift::program::{Data, Executable, Length};
+use weft_ir::DType;
+use weft_ir::eval::{self, Evaluator, Tensor, Tolerance};
+use weft_ir::graph::Graph;
+use weft_ir::kernel::interp::{self, Counts};
+use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
+use weft_passes::lower::{Target, lower};
+use weft_passes::{canon, schedule};
+use weft_runtime::Pool;
+
+/// One layer at one size, and how to run it.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) text: String,
+    /// Sizes and constants that the text lacks are ignored.
+    pub(super) sizes: Vec<(String, Number)>,
+    pub(super) lengths: Lengths,
+    /// Seed of the inputs and of the order of grid points.
+    pub(super) seed: u64,
+    pub(super) tiles: schedule::Tiles,
+    /// Inputs that are given instead of drawn.
+    pub(super) given: Vec<(String, Tensor)>,
+}
+
+/// Where on the road something went wrong.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Stage {
+    /// The source was refused.
+    Front,
+    /// The evaluator refused the graph.
+    Evaluate,
+    /// The canonical graph means something else.
+    Canonical,
+    /// There is no schedule.
+    Schedule,
+    /// A buffer has two long axes.
+    Quadratic,
+    /// The verifier refused the plan.
+    Verify,
+    /// The interpreter found a mistake.
+    Interpret,
+    /// The kernels compute something else.
+    Kernels,
+    /// There is no machine code.
+    Lower,
+    /// The machine code did not run.
+    Launch,
+    /// The machine decided otherwise than rounding explains.
+    Decide,
+    /// The machine code computes something else.
+    Machine,
+    /// Somewhere a panic.
+    Panic,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) stage: Stage,
+    pub(super) message: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let short: String = self.message.chars().take(600).collect();
+        write!(f, "{:?}: {short}", self.stage)
+    }
+}
+
+pub(super) fn fail<T>(stage: Stage, message: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure { stage, message: message.into() })
+}
+
+trait At<T> {
+    fn at(self, stage: Stage) -> Result<T, Failure>;
+}
+
+impl<T, E: std::fmt::Display> At<T> for Result<T, E> {
+    fn at(self, stage: Stage) -> Result<T, Failure> {
+        self.map_err(|e| Failure { stage, message: e.to_string() })
+    }
+}
+
+/// How well a run agreed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Report {
+    /// Worst relative error of the interpreted kernels.
+    pub(super) kernels: f64,
+    /// Worst error of the machine code, in units of its tolerance.
+    pub(super) machine: f64,
+    /// Counts of the interpreter, by kernel.
+    pub(super) counts: Vec<(String, Counts)>,
+}
+
+impl Case {
+    pub(super) fn new(text: &str, sizes: &[(&str, i64)], lengths: &[usize]) -> Self {
+        Self {
+            text: text.to_owned(),
+            sizes: sizes.iter().map(|&(n, v)| (n.to_owned(), Number::Int(v))).collect(),
+            lengths: Lengths { time: lengths.to_vec(), memory: 5 },
+            seed: 1,
+            tiles: schedule::Tiles::default(),
+            given: Vec::new(),
+        }
+    }
+}
+
+/// The definition stratum of a case.
+pub(super) fn graph(case: &Case) -> Result<Graph, Failure> {
+    let (mut map, id) = source(&case.text);
+    let settings = Settings { recorded: case.sizes.clone(), ..Settings::default() };
+    match compile(&mut map, id, None, &settings, &mut |_| None) {
+        Ok(checked) => Ok(checked.graph),
+        Err(diags) => fail(Stage::Front, render(&diags, &map, Color::Never)),
+    }
+}
+
+/// The schedule of a graph.
+pub(super) fn plan(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
+    let settings = canon::Settings { float };
+    let canonical = canon::canonicalise(graph, settings).at(Stage::Canonical)?;
+    let options = schedule::Options { tiles, ..Default::default() };
+    schedule::schedule(canonical, settings, options).at(Stage::Schedule)
+}
+
+/// Extents of a plan's buffers that grow with the length of the sequence.
+fn long_dims(plan: &Plan, buffer: &Buffer) -> usize {
+    let is_long = |e: &Expr| {
+        let mut long = false;
+        e.visit(&mut |e| match e {
+            Expr::Ragged(..) => long = true,
+            Expr::Extent(x) => long |= plan.extent(*x).is_some_and(|x| x.over.is_some()),
+            _ => {}
+        });
+        long
+    };
+    buffer.dims.iter().filter(|d| is_long(&d.extent)).count()
+}
+
+/// The checks of a plan that need no inputs.
+pub(super) fn check_plan(plan: &Plan) -> Result<(), Failure> {
+    if let Some(b) = plan.buffers.iter().find(|b| long_dims(plan, b) > 1) {
+        return fail(Stage::Quadratic, format!("buffer `{}` has two long axes", b.name));
+    }
+    match verify::verify(plan) {
+        Ok(()) => Ok(()),
+        Err(e) => {
+            let list: Vec<String> = e.iter().take(3).map(ToString::to_string).collect();
+            fail(Stage::Verify, format!("{} errors: {}", e.len(), list.join("; ")))
+        }
+    }
+}
+
+/// The whole road; a panic is a failure like others.
+pub(super) fn travel(case: &Case) -> Result<Report, Failure> {
+    match catch_unwind(AssertUnwindSafe(|| inner(case))) {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            fail(Stage::Panic, text.unwrap_or_default())
+        }
+    }
+}
+
+fn inner(case: &Case) -> Result<Report, Failure> {
+    let graph = graph(case)?;
+    let tensors = inputs(&graph, case);
+    let bindings = bind(&graph, &tensors, &case.lengths);
+    let truth = Evaluator::new(&graph, &bindings).and_then(|e| e.outputs()).at(Stage::Evaluate)?;
+    let mut report = Report::default();
+
+    let wide = plan(&graph, DType::F64, case.tiles)?;
+    let narrow = plan(&graph, DType::F32, case.tiles)?;
+    let scheduled = scheduled_graph(&wide)?;
+    let canonical = bind(&scheduled, &tensors, &case.lengths);
+    let same = Evaluator::new(&scheduled, &canonical).and_then(|e| e.outputs()).at(Stage::Canonical)?;
+    for out in &graph.outputs {
+        let error = relative_error(&graph, out, &case.lengths, &same[&out.name].to_f64(), &truth[&out.name].to_f64());
+        if error.is_nan() || error > 1e-9 {
+            return fail(Stage::Canonical, format!("`{}` differs by {error:e}", out.name));
+        }
+    }
+    check_plan(&wide.plan)?;
+    check_plan(&narrow.plan)?;
+
+    let outcome = interpret(&wide.plan, case, &tensors)?;
+    for (out, buffer) in graph.outputs.iter().zip(outputs(&wide.plan)) {
+        let found = &outcome.buffers[buffer.name.as_str()].data;
+        let error = relative_error(&graph, out, &case.lengths, found, &truth[&out.name].to_f64());
+        if error.is_nan() || error > 1e-9 {
+            return fail(Stage::Kernels, format!("`{}` differs by {error:e}", out.name));
+        }
+        report.kernels = report.kernels.max(error);
+    }
+    report.counts = outcome.counts.into_iter().collect();
+    report.machine = machine(case, &narrow, &tensors)?;
+    Ok(report)
+}
+
+/// A graph as it was scheduled, node by node, with inputs that have different names: those that scheduling adds share some.
+fn scheduled_graph(s: &schedule::Scheduled) -> Result<Graph, Failure> {
+    let mut graph = Graph::new(&s.graph.name);
+    for d in s.graph.domains() {
+        graph.add_domain(&d.name, d.extent, d.role);
+    }
+    for a in s.graph.axes() {
+        graph.add_axis(&a.name, a.domain);
+    }
+    for (n, i) in s.graph.inputs().iter().enumerate() {
+        graph.add_input(weft_ir::graph::Input { name: format!("{} {n}", i.name).into(), ..i.clone() });
+    }
+    for r in s.graph.recs() {
+        graph.add_rec(r.clone());
+    }
+    for id in s.graph.ids() {
+        let made = graph.add(s.graph.op(id).clone(), s.graph.args(id)).at(Stage::Canonical)?;
+        assert_eq!(made, id, "nodes are made in their order");
+    }
+    graph.outputs.clone_from(&s.graph.outputs);
+    Ok(graph)
+}
+
+/// Bindings of a graph. Scheduling adds inputs that stand for stored values, behind the layer's own; no output reads them.
+fn bind(graph: &Graph, tensors: &[(String, Tensor)], lengths: &Lengths) -> eval::Bindings {
+    let mut bindings = eval::Bindings::new().lengths("t", &lengths.time);
+    if graph.domains().iter().any(|d| &*d.name == "m") {
+        bindings = bindings.size("m", lengths.memory);
+    }
+    graph.inputs().iter().enumerate().fold(bindings, |bindings, (n, input)| {
+        let tensor = tensors.get(n).map_or_else(|| zeros(graph, input, lengths), |t| t.1.clone());
+        bindings.tensor(&input.name, tensor)
+    })
+}
+
+/// The buffers of outputs, in the order of the graph's outputs.
+pub(super) fn outputs(plan: &Plan) -> impl Iterator<Item = &Buffer> {
+    plan.buffers.iter().filter(|b| b.role == Role::Output)
+}
+
+fn extents(plan: &Plan, lengths: &Lengths) -> Vec<(String, Length)> {
+    let value = |e: &weft_ir::kernel::Extent| match e.over {
+        Some(_) => Length::Ragged(lengths.time.iter().map(|&n| n as i64).collect()),
+        None if e.name == "B" => Length::Uniform(lengths.time.len() as i64),
+        None => Length::Uniform(lengths.memory as i64),
+    };
+    plan.extents.iter().map(|e| (e.name.clone(), value(e))).collect()
+}
+
+/// Runs a plan in the interpreter.
+pub(super) fn interpret(plan: &Plan, case: &Case, tensors: &[(String, Tensor)]) -> Result<interp::Outcome, Failure> {
+    let mut bindings = interp::Bindings::default();
+    for (name, length) in extents(plan, &case.lengths) {
+        let values = match length {
+            Length::Uniform(n) => vec![n],
+            Length::Ragged(rows) => rows,
+        };
+        bindings = bindings.extent(&name, values);
+    }
+    for (buffer, (_, tensor)) in plan.buffers.iter().filter(|b| b.role.is_given()).zip(tensors) {
+        let tensor = interp::Tensor { shape: tensor.shape.clone(), data: tensor.to_f64() };
+        bindings = bindings.buffer(&buffer.name, tensor);
+    }
+    let options = interp::Options { seed: case.seed, ..interp::Options::default() };
+    interp::run(plan, &bindings, options).at(Stage::Interpret)
+}
+
+fn pool() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| Pool::new(2).unwrap())
+}
+
+fn to_data(elem: ElemType, x: &[f64]) -> Data {
+    #[allow(clippy::cast_possible_truncation, reason = "inputs are exact in the types that they have")]
+    match elem {
+        ElemType::F32 | ElemType::Bf16 => Data::F32(x.iter().map(|x| *x as f32).collect()),
+        ElemType::F64 => Data::F64(x.to_vec()),
+        ElemType::I32 => Data::I32(x.iter().map(|x| *x as i32).collect()),
+        ElemType::I64 => Data::I64(x.iter().map(|x| *x as i64).collect()),
+        ElemType::Bool => Data::Bool(x.iter().map(|x| u8::from(*x != 0.0)).collect()),
+    }
+}
+
+fn to_floats(data: &Data) -> Vec<f64> {
+    match data {
+        Data::F32(x) => x.iter().copied().map(f64::from).collect(),
+        Data::F64(x) => x.clone(),
+        Data::I32(x) => x.iter().copied().map(f64::from).collect(),
+        Data::I64(x) => x.iter().map(|x| *x as f64).collect(),
+        Data::Bool(x) => x.iter().copied().map(f64::from).collect(),
+    }
+}
+
+/// Runs the machine code and compares under its own decisions; gives the worst error in units of the tolerance.
+fn machine(case: &Case, s: &schedule::Scheduled, tensors: &[(String, Tensor)]) -> Result<f64, Failure> {
+    let plan = &s.plan;
+    let program = lower(plan, &Target::default()).at(Stage::Lower)?;
+    let executable = Executable::new(program).at(Stage::Lower)?;
+    let lengths: Vec<Length> = extents(plan, &case.lengths).into_iter().map(|e| e.1).collect();
+    let mut run = executable.prepare(&lengths).at(Stage::Launch)?;
+    for (buffer, (_, tensor)) in plan.buffers.iter().filter(|b| b.role.is_given()).zip(tensors) {
+        run.write(&buffer.name, &to_data(buffer.elem, &tensor.to_f64())).at(Stage::Launch)?;
+    }
+    run.launch(pool()).at(Stage::Launch)?;
+
+    let graph = &scheduled_graph(s)?;
+    let bindings = bind(graph, tensors, &case.lengths);
+    let mut evaluator = Evaluator::new(graph, &bindings).at(Stage::Evaluate)?;
+    let reachable = evaluator.decision_nodes();
+    let mut decisions = eval::check::Decisions::new();
+    for &(node, buffer) in s.decisions.iter().filter(|d| reachable.contains(&d.0)) {
+        let buffer = &plan.buffers[buffer.index()];
+        let found = to_floats(&run.read(&buffer.name).at(Stage::Launch)?);
+        decisions.insert(node, at_node(graph, node, buffer, &case.lengths, &found));
+    }
+    let tolerance = Tolerance { absolute: 1e-5, relative: 2e-5 };
+    for judgement in evaluator.judge(&decisions, tolerance).at(Stage::Decide)? {
+        if !judgement.is_within() {
+            let (worst, at) = (judgement.worst, judgement.position);
+            return fail(Stage::Decide, format!("{} is {worst:e} tolerances from optimal at {at:?}", judgement.name));
+        }
+    }
+    evaluator.impose_decisions(&decisions).at(Stage::Decide)?;
+    let truth = evaluator.outputs().at(Stage::Evaluate)?;
+    let sensitivity = evaluator.sensitivity(case.seed).at(Stage::Evaluate)?;
+    let mut worst = 0.0f64;
+    for (out, buffer) in graph.outputs.iter().zip(outputs(plan)) {
+        let found = to_floats(&run.read(&buffer.name).at(Stage::Launch)?);
+        let error = relative_error(graph, out, &case.lengths, &found, &truth[&out.name].to_f64());
+        let step = 1.0 / f64::from(1 << 23);
+        let tolerance = 32.0 * (sensitivity.get(&out.name).copied().unwrap_or(0.0) + step);
+        if error.is_nan() || error > tolerance {
+            return fail(Stage::Machine, format!("`{}` differs by {error:e}, tolerance {tolerance:e}", out.name));
+        }
+        worst = worst.max(error / tolerance);
+    }
+    Ok(worst)
+}
