@@ -8,6 +8,7 @@
 //! that mention them.
 
 use super::Canon;
+use super::fingerprint::bound_name;
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, AxisSet, DomainId, Error, Extent, MapFn, NodeId, Op};
@@ -240,8 +241,7 @@ impl Canon {
         if let Some(&a) = self.bound.get(&(domain, depth, n)) {
             return a;
         }
-        let suffix = if n == 0 { String::new() } else { format!("_{n}") };
-        let name = format!("{}'{depth}{suffix}", self.g.domain(domain).name);
+        let name = bound_name(&self.g.domain(domain).name, depth, n);
         // A resumed graph has them already.
         let a = match self.g.axes().iter().position(|a| *a.name == *name && a.domain == domain) {
             Some(at) => AxisId(at as u32),
@@ -252,6 +252,14 @@ impl Canon {
     }
 
     /// Free axes in the order in which a walk over operands meets them.
+    pub(crate) fn axes_by_appearance(&self, id: NodeId) -> Vec<AxisId> {
+        let mut order = Vec::new();
+        self.appearance(id, &mut order);
+        order.retain(|&a| self.g.free(id).contains(a));
+        order
+    }
+
+    /// The same, after those that `order` already has.
     fn appearance(&self, id: NodeId, order: &mut Vec<AxisId>) {
         let mut seen = FxHashSet::default();
         let mut stack = vec![id];

@@ -143,7 +143,9 @@ pub(crate) struct Scheduler {
 /// # Errors
 /// [`Error::Quadratic`] and [`Error::Unsupported`] for graphs that it cannot do; the others are bugs.
 pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Scheduled, Error> {
-    let outputs = graph.outputs.clone();
+    // An output that another one reads comes first: then it is stored once, as the output. (Operands are older than their users.)
+    let mut outputs = graph.outputs.clone();
+    outputs.sort_by_key(|o| o.node);
     let mut readers: FxHashMap<NodeId, usize> = FxHashMap::default();
     for id in graph.reachable() {
         for &a in graph.args(id) {

@@ -102,13 +102,14 @@ impl Scheduler {
         Ok((self.c.rename(id, &map)?, back))
     }
 
-    /// Axes of a stored value in the order of its dimensions: batch, then time, then the others in order of declaration.
+    /// Axes of a stored value in the order of its dimensions: batch, then time, then the others in the order in which the term's
+    /// own operands have them (not in order of declaration, which means nothing).
     pub(crate) fn dimension_order(&self, id: NodeId) -> Vec<AxisId> {
-        let mut axes: Vec<AxisId> = self.c.g.free(id).iter().collect();
+        let mut axes = self.c.axes_by_appearance(id);
         axes.sort_by_key(|&a| match self.c.g.extent(a) {
-            Extent::Runtime if !self.c.is_long(a) => (0, a),
-            Extent::Const(_) => (2, a),
-            _ => (1, a),
+            Extent::Runtime if !self.c.is_long(a) => 0,
+            Extent::Const(_) => 2,
+            _ => 1,
         });
         axes
     }

@@ -126,6 +126,7 @@ fn domain(plan: &Plan, k: &Kernel, d: &Domain) -> String {
 }
 
 /// An expression without names: commutative operands sorted, scalars by their definitions.
+#[allow(clippy::only_used_in_recursion, reason = "the kernel stands beside the plan in all of these")]
 fn expr(plan: &Plan, k: Option<&Kernel>, e: &Expr) -> String {
     match e {
         Expr::Const(n) => n.to_string(),

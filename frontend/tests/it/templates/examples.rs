@@ -72,6 +72,33 @@ pub(super) const EXAMPLES: &[Example] = &[
         sizes: &[("E", 8), ("H", 4), ("HKV", 2), ("D", 4), ("WIN", 5)],
         awkward: &[&[("WIN", 64)], &[("WIN", 1)], &[("H", 2), ("HKV", 1)]],
     },
+    Example { file: "gallery/alibi", sizes: &[("E", 8), ("H", 2), ("D", 4)], awkward: &[&[("H", 3)], &[("D", 1)]] },
+    Example {
+        file: "gallery/cross_attention",
+        sizes: &[("E", 8), ("C", 5), ("H", 4), ("HKV", 2), ("D", 4)],
+        awkward: &[&[("H", 2), ("HKV", 1)]],
+    },
+    Example {
+        file: "gallery/gla",
+        sizes: &[("E", 8), ("H", 2), ("D", 4), ("V", 3), ("R", 2)],
+        awkward: &[&[("V", 1)], &[("R", 1)]],
+    },
+    Example {
+        file: "gallery/gqa",
+        sizes: &[("E", 8), ("H", 4), ("HKV", 2), ("D", 4)],
+        awkward: &[&[("H", 2), ("HKV", 1)]],
+    },
+    Example {
+        file: "gallery/linear_attention",
+        sizes: &[("E", 8), ("H", 2), ("D", 4), ("V", 3)],
+        awkward: &[&[("V", 1)]],
+    },
+    Example {
+        file: "gallery/mamba2_recurrent",
+        sizes: &[("E", 8), ("HS", 2), ("PH", 3), ("G", 1), ("N", 4), ("W", 2)],
+        awkward: &[&[("HS", 4), ("G", 2)]],
+    },
+    Example { file: "gallery/retention", sizes: &[("E", 8), ("H", 2), ("D", 4), ("V", 3)], awkward: &[&[("V", 1)]] },
     Example {
         file: "gallery/mamba2",
         sizes: &[("E", 8), ("HS", 2), ("PH", 3), ("G", 1), ("N", 4)],

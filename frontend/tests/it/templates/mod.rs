@@ -3,8 +3,10 @@
 //!
 //! `WEFT_TEMPLATES=n` makes everything about n times as long.
 
+mod alpha;
 mod digest;
 mod examples;
+mod flops;
 mod fuzz;
 mod inputs;
 mod random;

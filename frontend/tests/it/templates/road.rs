@@ -194,7 +194,8 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     check_plan(&narrow.plan)?;
 
     let outcome = interpret(&wide.plan, case, &tensors)?;
-    for (out, buffer) in graph.outputs.iter().zip(outputs(&wide.plan)) {
+    for out in &graph.outputs {
+        let buffer = output(&wide.plan, &out.name)?;
         let found = &outcome.buffers[buffer.name.as_str()].data;
         let error = relative_error(&graph, out, &case.lengths, found, &truth[&out.name].to_f64());
         if error.is_nan() || error > 1e-9 {
@@ -242,9 +243,16 @@ fn bind(graph: &Graph, tensors: &[(String, Tensor)], lengths: &Lengths) -> eval:
     })
 }
 
-/// The buffers of outputs, in the order of the graph's outputs.
-pub(super) fn outputs(plan: &Plan) -> impl Iterator<Item = &Buffer> {
-    plan.buffers.iter().filter(|b| b.role == Role::Output)
+/// The buffer of an output: by its name, with a number behind it where another buffer had the name.
+pub(super) fn output<'p>(plan: &'p Plan, name: &str) -> Result<&'p Buffer, Failure> {
+    let is = |b: &&Buffer| {
+        let rest = b.name.strip_prefix(name).map(|r| r.trim_start_matches('_'));
+        b.role == Role::Output && rest.is_some_and(|r| r.chars().all(|c| c.is_ascii_digit()))
+    };
+    let found = plan.buffers.iter().find(|b| b.role == Role::Output && b.name == name);
+    found
+        .or_else(|| plan.buffers.iter().find(is))
+        .ok_or_else(|| Failure { stage: Stage::Schedule, message: format!("no buffer for output `{name}`") })
 }
 
 fn extents(plan: &Plan, lengths: &Lengths) -> Vec<(String, Length)> {
@@ -333,7 +341,8 @@ fn machine(case: &Case, s: &schedule::Scheduled, tensors: &[(String, Tensor)]) -
     let truth = evaluator.outputs().at(Stage::Evaluate)?;
     let sensitivity = evaluator.sensitivity(case.seed).at(Stage::Evaluate)?;
     let mut worst = 0.0f64;
-    for (out, buffer) in graph.outputs.iter().zip(outputs(plan)) {
+    for out in &graph.outputs {
+        let buffer = output(plan, &out.name)?;
         let found = to_floats(&run.read(&buffer.name).at(Stage::Launch)?);
         let error = relative_error(graph, out, &case.lengths, &found, &truth[&out.name].to_f64());
         let step = 1.0 / f64::from(1 << 23);

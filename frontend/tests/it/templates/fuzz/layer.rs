@@ -378,8 +378,8 @@ fn mix(x: &mut Text, is: Is<'_>, _: &str, sees: &str) {
             "exp(-exp(rate))"
         } else {
             x.param("wdt[h,e]");
-            x.line("let keep[b,t,h] = sigmoid(sum(e: wdt * xn))");
-            "keep"
+            x.line("let forget[b,t,h] = sigmoid(sum(e: wdt * xn))");
+            "forget"
         };
         x.line(format!(
             "rec state[b,t,h,n,d] = k[b,t,group,n] * v[b,t,group,d] + (if t == 0 then 0 else {keep} * state[b, t - 1, h, n, d])"

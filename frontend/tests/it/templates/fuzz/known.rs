@@ -1,0 +1,93 @@
+//! Defects that are known. Each has a layer that is asserted to fail, so that a fix shows; and random layers that meet one are counted,
+//! not reported.
+
+use super::super::road::{Failure, Stage, travel};
+use super::layer::{CHOICES, Choice};
+use super::{Genes, SIZES};
+use weft_passes::schedule::Tiles;
+
+/// A defect, and a layer that shows it.
+struct Known {
+    /// What is wrong.
+    #[allow(dead_code, reason = "for readers")]
+    reason: &'static str,
+    /// Where it shows.
+    stages: &'static [Stage],
+    /// A part of the message.
+    message: &'static str,
+    /// The answers without which it does not show.
+    needs: &'static [(Choice, &'static str)],
+    /// Further answers, sizes and lengths of the layer that shows it.
+    also: &'static [(Choice, &'static str)],
+    sizes: &'static [(&'static str, i64)],
+    lengths: &'static [usize],
+    tiles: Tiles,
+    seed: u64,
+}
+
+const KNOWN: &[Known] = &[
+    Known {
+        reason: "A selection whose scores depend on the query computes each score twice: where it is ranked, and where it is compared \
+                 with the stored k-th value. The two are rounded in different orders, so that the k-th member itself may be left out.",
+        stages: &[Stage::Kernels, Stage::Machine],
+        message: "differs by",
+        needs: &[(Choice::Selection, "top for each query")],
+        also: &[(Choice::Mask, "chunk ends and window")],
+        sizes: &[("E", 12), ("D", 2), ("K", 1)],
+        lengths: &[1, 5],
+        tiles: Tiles { rows: 32, stream: 64, block: 64, depth: 128, vector: 512 },
+        seed: 0xd14,
+    },
+    Known {
+        reason: "The clock of a value with more than 64 entries is taken to be the end of the sequence (`MAX_ENTRIES` in sema/clocks), so \
+                 that a causal layer is refused.",
+        stages: &[Stage::Front],
+        message: "E0401",
+        needs: &[(Choice::Selection, "top, softly")],
+        also: &[
+            (Choice::Key, "recurrence and convolution"),
+            (Choice::Position, "rope halves"),
+            (Choice::Score, "of the key"),
+            (Choice::Bias, "score of the key"),
+        ],
+        sizes: &[],
+        lengths: &[1],
+        tiles: Tiles { rows: 32, stream: 64, block: 64, depth: 128, vector: 512 },
+        seed: 1,
+    },
+];
+
+fn has(genes: &Genes, (choice, answer): (Choice, &str)) -> bool {
+    CHOICES[choice as usize].1[genes.answers[choice as usize]] == answer
+}
+
+/// Is a failure one of a known defect?
+pub(super) fn is_known(genes: &Genes, failure: &Failure) -> bool {
+    KNOWN.iter().any(|k| {
+        k.stages.contains(&failure.stage)
+            && failure.message.contains(k.message)
+            && k.needs.iter().all(|&need| has(genes, need))
+    })
+}
+
+#[test]
+fn known_defects_are_still_there() {
+    for k in KNOWN {
+        let mut genes = Genes {
+            answers: vec![0; CHOICES.len()],
+            sizes: SIZES.iter().map(|&(n, list)| (n, list[0])).chain([("H", 1), ("HKV", 1)]).collect(),
+            lengths: k.lengths.to_vec(),
+            tiles: k.tiles,
+            seed: k.seed,
+        };
+        for &(choice, answer) in k.needs.iter().chain(k.also) {
+            let at = CHOICES[choice as usize].1.iter().position(|a| *a == answer);
+            genes.answers[choice as usize] = at.unwrap_or_else(|| panic!("{choice:?} has no answer {answer}"));
+        }
+        for &(name, value) in k.sizes {
+            genes.set(name, value);
+        }
+        let failure = travel(&genes.case()).expect_err("this works now: take it off the list");
+        assert!(is_known(&genes, &failure), "{failure}");
+    }
+}
