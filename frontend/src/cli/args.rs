@@ -14,7 +14,9 @@ use weft_ir::DType;
 /// A layer is written once, as mathematics over named axes. Weft checks it, derives kernels from it, and runs them.
 #[derive(Parser, Debug)]
 #[command(name = "weft", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 success; 1 an error in what was given, or results that disagree; 2 wrong usage; 101 a bug in Weft.")]
+#[command(
+    after_help = "Exit status: 0 success; 1 an error in what was given, or results that disagree; 2 wrong usage; 101 a bug in Weft."
+)]
 pub(super) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -178,7 +180,12 @@ pub(super) struct CompileArgs {
     #[arg(short, value_name = "DIR")]
     pub output: PathBuf,
     /// What to write, separated by commas.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "graph,canonical,kernel,notes,loop,clif,dot")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "graph,canonical,kernel,notes,loop,clif,dot"
+    )]
     #[arg(value_parser = emits())]
     pub emit: Vec<EmitName>,
     /// What to compile.

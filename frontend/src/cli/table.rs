@@ -99,7 +99,8 @@ fn wrap(text: &str) -> Vec<String> {
 /// The report as a text of a few paragraphs.
 pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
     let pairs = |list: &[(String, String)]| list.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" ");
-    let mut out = format!("{}  {}\n", Style::Bold.paint(&report.layer, color), pairs(&report.sizes)).trim_end().to_owned();
+    let mut out =
+        format!("{}  {}\n", Style::Bold.paint(&report.layer, color), pairs(&report.sizes)).trim_end().to_owned();
     let mut facts = vec![pairs(&report.extents), report.float.name().to_owned(), report.backend.name().to_owned()];
     facts.extend(match report.causal {
         Some(true) => Some("causal".to_owned()),
@@ -141,7 +142,10 @@ pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
     if let Some((axis, positions)) = &report.rows
         && report.outputs.iter().any(|o| o.against == Against::Evaluator)
     {
-        let text = format!("compared with the evaluator at {} positions of {axis}; `--rows all` compares all", positions.len());
+        let text = format!(
+            "compared with the evaluator at {} positions of {axis}; `--rows all` compares all",
+            positions.len()
+        );
         out += &format!("  {}\n", Style::Dim.paint(&text, color));
     }
     out += "\n";
@@ -170,7 +174,8 @@ fn paragraph(facts: &[String], color: Color) -> String {
 
 fn kernels(kernels: &[KernelCost], color: Color) -> String {
     let plain = |text: String| (text, Style::Plain);
-    let mut grid = Grid::new(&[false, true, false, true, true, true], &["kernel", "grid", "streams", "flops", "read", "written"]);
+    let mut grid =
+        Grid::new(&[false, true, false, true, true, true], &["kernel", "grid", "streams", "flops", "read", "written"]);
     for k in kernels {
         let more = if k.at_least { ">" } else { "" };
         grid.row([

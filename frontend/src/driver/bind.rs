@@ -240,13 +240,16 @@ impl<'g> Found<'g> {
             match graph.domain(domain).extent {
                 Extent::Const(size) if usize::try_from(size) != Ok(n) => {
                     let axis = &graph.axis(axis).name;
-                    let d = error(format!("has {n} elements along `{axis}` in the file {:?}, not {size}", tensor.shape));
+                    let d =
+                        error(format!("has {n} elements along `{axis}` in the file {:?}, not {size}", tensor.shape));
                     let size = &graph.domain(domain).name;
                     return Err(d.hint(format!("sizes are set by `-D NAME=VALUE`; that of `{axis}` is `{size}`")));
                 }
                 Extent::Const(_) | Extent::Derived { .. } => {}
                 Extent::Runtime | Extent::Ragged(_) => {
-                    self.meet(domain.index(), n, || format!("dimension `{}` of `{}`", graph.axis(axis).name, input.name))?;
+                    self.meet(domain.index(), n, || {
+                        format!("dimension `{}` of `{}`", graph.axis(axis).name, input.name)
+                    })?;
                 }
             }
         }
@@ -266,7 +269,8 @@ impl<'g> Found<'g> {
             result.push(self.length(d, ragged, graph.domains().len())?);
         }
         for (input, axes) in graph.inputs().iter().map(|i| (i, &i.axes)) {
-            let size = axes.iter().try_fold(1usize, |n, &a| n.checked_mul(result[graph.axis(a).domain.index()].padded()));
+            let size =
+                axes.iter().try_fold(1usize, |n, &a| n.checked_mul(result[graph.axis(a).domain.index()].padded()));
             if size.is_none_or(|n| n > MAX_ELEMENTS) {
                 let what = format!("`{}` would have more than 2^31 elements", input.name);
                 return Err(Fault::user(codes::E0518, what));
@@ -327,9 +331,8 @@ impl<'g> Found<'g> {
 
 /// Brings the elements into the class that the input has.
 fn convert(graph: &Graph, input: &Input, tensor: &mut Tensor) -> Result<(), Fault> {
-    let error = |what: &str| {
-        Fault::user(codes::E0514, format!("`{}` of the layer `{}` {what}", input.name, graph.name))
-    };
+    let error =
+        |what: &str| Fault::user(codes::E0514, format!("`{}` of the layer `{}` {what}", input.name, graph.name));
     match (input.dtype.class(), &tensor.data) {
         (Class::Float, Elements::I64(x)) => {
             // Exact below 2^53; beyond that no float type holds the integer either.

@@ -240,11 +240,7 @@ fn compare_with_evaluator(
             let by = magnified.as_ref().and_then(|m| m.get(&*output.name)).copied().unwrap_or(0.0);
             row = between(limit.max(8.0 * by))?;
         }
-        report.outputs.push(OutputRow {
-            name: output.name.to_string(),
-            against: Against::Evaluator,
-            distance: row,
-        });
+        report.outputs.push(OutputRow { name: output.name.to_string(), against: Against::Evaluator, distance: row });
     }
     Ok(())
 }
@@ -425,8 +421,14 @@ mod tests {
 
     fn loaded() -> Loaded {
         let text = "layer l {\n  axis b, t: time\n  in x[b,t]\n  out y[b,t] = 2 * x\n}";
-        load_bytes("l", text.as_bytes(), std::path::Path::new(""), &LoadOptions::default(), &mut Watch::new(&mut Silent))
-            .unwrap()
+        load_bytes(
+            "l",
+            text.as_bytes(),
+            std::path::Path::new(""),
+            &LoadOptions::default(),
+            &mut Watch::new(&mut Silent),
+        )
+        .unwrap()
     }
 
     #[test]

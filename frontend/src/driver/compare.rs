@@ -94,7 +94,9 @@ mod tests {
         let c = Tensor::floats(&[3], vec![3.0, 4.0, 1.0]);
         assert!(!distance(&a, &c, None, 1e9).unwrap().ok());
         assert!(distance(&a, &c, Some(&[true, true, false]), 0.0).unwrap().ok());
-        assert!(distance(&Tensor::ints(&[1], vec![1]), &Tensor::ints(&[1], vec![2]), None, 1e9).is_some_and(|d| !d.ok()));
+        assert!(
+            distance(&Tensor::ints(&[1], vec![1]), &Tensor::ints(&[1], vec![2]), None, 1e9).is_some_and(|d| !d.ok())
+        );
         assert_eq!(distance(&a, &Tensor::floats(&[2], vec![0.0; 2]), None, 1.0), None);
         assert_eq!(distance(&a, &Tensor::ints(&[3], vec![0; 3]), None, 1.0), None);
     }

@@ -192,9 +192,7 @@ impl<'p> Walk<'p> {
             Expr::Extent(x) => self.extents.get(x.index()).map(|l| l.padded() as i64),
             Expr::Ragged(x, at) => match self.extents.get(x.index())? {
                 Length::Uniform(n) => Some(*n as i64),
-                Length::Ragged { lengths, .. } => {
-                    lengths.get(usize::try_from(self.eval(at)?).ok()?).map(|&n| n as i64)
-                }
+                Length::Ragged { lengths, .. } => lengths.get(usize::try_from(self.eval(at)?).ok()?).map(|&n| n as i64),
             },
             Expr::Var(v) => match self.vars.get(v) {
                 Some(n) => Some(*n),
@@ -232,7 +230,8 @@ impl<'p> Walk<'p> {
                 Stmt::Loop(l) => {
                     let mut buffers: Vec<&str> = Vec::new();
                     each_inst(&l.body, &mut |inst| {
-                        if let (OpCode::Load, Some(Place::Buffer(b))) = (inst.op, inst.attrs.access.as_ref().map(|a| a.place))
+                        if let (OpCode::Load, Some(Place::Buffer(b))) =
+                            (inst.op, inst.attrs.access.as_ref().map(|a| a.place))
                             && let Some(b) = self.plan.buffer(b)
                             && !buffers.contains(&b.name.as_str())
                         {

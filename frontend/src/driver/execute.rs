@@ -107,9 +107,7 @@ pub(crate) fn evaluator(error: eval::Error) -> Fault {
         eval::Error::Request(_)
         | eval::Error::Graph(_)
         | eval::Error::Malformed { .. }
-        | eval::Error::Unsupported { .. } => {
-            Fault::bug(format!("the evaluator: {error}"))
-        }
+        | eval::Error::Unsupported { .. } => Fault::bug(format!("the evaluator: {error}")),
     }
 }
 
@@ -173,7 +171,9 @@ pub fn interpret_with(
 
 fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bound) -> Result<Executed, Fault> {
     let failed = |e: RunError| match &e {
-        RunError::Overflow(_) | RunError::Runtime(_) => Fault::user(codes::E0518, format!("the cranelift backend: {e}")),
+        RunError::Overflow(_) | RunError::Runtime(_) => {
+            Fault::user(codes::E0518, format!("the cranelift backend: {e}"))
+        }
         _ => Fault::bug(format!("the cranelift backend: {e}")),
     };
     let program = executable.program();
@@ -198,8 +198,7 @@ fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bou
     let shapes: Vec<i64> = lengths_in_memory(&lengths);
     let read = |name: &str| {
         let buffer = program.buffers.iter().find(|b| b.name == name)?;
-        let shape: Option<Vec<usize>> =
-            buffer.dims.iter().map(|d| usize::try_from(d.eval(&shapes)?).ok()).collect();
+        let shape: Option<Vec<usize>> = buffer.dims.iter().map(|d| usize::try_from(d.eval(&shapes)?).ok()).collect();
         let values = match run.read(name).ok()? {
             Data::F32(x) => x.iter().map(|&v| f64::from(v)).collect(),
             Data::F64(x) => x,

@@ -29,8 +29,9 @@ pub const DEFAULT_OTHER: i64 = 64;
 pub fn generate(graph: &Graph, extents: &IndexMap<String, i64>, seed: u64) -> Result<Bound, Fault> {
     let mut extents = extents.clone();
     for (d, domain) in graph.domains().iter().enumerate() {
-        let is_batch =
-            || graph.domains().iter().any(|o| matches!(o.extent, Extent::Ragged(b) if graph.axis(b).domain.index() == d));
+        let is_batch = || {
+            graph.domains().iter().any(|o| matches!(o.extent, Extent::Ragged(b) if graph.axis(b).domain.index() == d))
+        };
         let default = match domain.extent {
             Extent::Const(_) | Extent::Derived { .. } => continue,
             _ if domain.role == Role::Time => DEFAULT_TIME,

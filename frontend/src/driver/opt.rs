@@ -119,7 +119,8 @@ pub fn optimise(mut ir: Ir, passes: &[Pass], options: &OptOptions) -> Result<Ir,
                 Ir::Plan(p)
             }
             (Pass::Canonicalise, Ir::Graph(g)) => {
-                let g = canon::canonicalise(&g, settings).map_err(|e| broken(format!("the graph breaks a rule: {e}")))?;
+                let g =
+                    canon::canonicalise(&g, settings).map_err(|e| broken(format!("the graph breaks a rule: {e}")))?;
                 Ir::Graph(Box::new(g))
             }
             (Pass::Schedule, Ir::Graph(g)) => {

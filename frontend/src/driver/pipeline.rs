@@ -140,7 +140,8 @@ pub fn executable(program: Program, watch: &mut Watch<'_>) -> Result<Executable,
 pub fn clif(program: &Program) -> Result<String, Fault> {
     let mut text = String::new();
     for launch in &program.launches {
-        text += &format!("; kernel {}\n{}\n", launch.kernel.name, weft_cranelift::clif(&launch.kernel).map_err(machine)?);
+        text +=
+            &format!("; kernel {}\n{}\n", launch.kernel.name, weft_cranelift::clif(&launch.kernel).map_err(machine)?);
     }
     Ok(text)
 }

@@ -31,9 +31,8 @@ impl TensorFile {
     /// # Errors
     /// E0511 if they are not a tensor file or a tensor has a type that Weft lacks; E0517 if the metadata cannot be understood.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Fault> {
-        let broken = |e: &dyn std::fmt::Display| {
-            Fault::user(codes::E0511, format!("{name} is not a safetensors file: {e}"))
-        };
+        let broken =
+            |e: &dyn std::fmt::Display| Fault::user(codes::E0511, format!("{name} is not a safetensors file: {e}"));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| broken(&e))?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| broken(&e))?;
         let mut tensors = IndexMap::new();
@@ -219,7 +218,8 @@ mod tests {
 
     #[test]
     fn what_is_no_tensor_file_is_an_error() {
-        let good = encode(&[Entry { name: "y".into(), tensor: Tensor::floats(&[2], vec![0.5, 1.0]), dtype: DType::F64 }], &[]);
+        let good =
+            encode(&[Entry { name: "y".into(), tensor: Tensor::floats(&[2], vec![0.5, 1.0]), dtype: DType::F64 }], &[]);
         let good = good.unwrap();
         for cut in 0..good.len() {
             assert!(matches!(TensorFile::parse("f", &good[..cut]), Err(Fault::User(d)) if d[0].code == codes::E0511));
