@@ -2,6 +2,7 @@
 //!
 //!     cargo run --release -p weft-bench --bin plans [-- BQ BJ [LENGTH]]
 //!     cargo run --release -p weft-bench --bin plans -- --ir matmul
+//!     cargo run --release -p weft-bench --bin plans -- --time codes_sequential T=2048 S=512 BQ=64
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::error::Error;
@@ -22,6 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         println!("{}", lower(&plan, &Target::default())?);
         return Ok(());
+    }
+    if let [flag, name, settings @ ..] = &args[..]
+        && flag == "--time"
+    {
+        return time_plan(name, settings);
     }
     let numbers: Vec<i64> = args.iter().filter_map(|a| a.parse().ok()).collect();
     let (queries, keys) = (numbers.first().copied().unwrap_or(64), numbers.get(1).copied().unwrap_or(64));
@@ -44,6 +50,66 @@ fn plan(name: &str, params: &[(&str, i64)]) -> Result<Plan, Box<dyn Error>> {
         }
     }
     Ok(plan)
+}
+
+/// Times one sequence of any hand-written plan, kernel by kernel: parameters and the length T as `NAME=VALUE`.
+fn time_plan(name: &str, settings: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut length = 2048i64;
+    let mut params = Vec::new();
+    for setting in settings {
+        let (name, value) = setting.split_once('=').ok_or("settings are NAME=VALUE")?;
+        match name {
+            "T" => length = value.parse()?,
+            _ => params.push((name, value.parse()?)),
+        }
+    }
+    let plan = plan(name, &params)?;
+    let start = std::time::Instant::now();
+    let program = lower(&plan, &Target::default())?;
+    let lowered = start.elapsed().as_secs_f64();
+    let executable = Executable::new(program)?;
+    println!(
+        "lowered in {:.1} ms, compiled in {:.1} ms",
+        lowered * 1e3,
+        (start.elapsed().as_secs_f64() - lowered) * 1e3
+    );
+    let pool = Pool::from_environment()?;
+    let lengths: Vec<Length> = plan
+        .extents
+        .iter()
+        .map(|e| match (e.over, e.name.as_str()) {
+            (Some(_), _) => Length::Ragged(vec![length]),
+            (None, "B") => Length::Uniform(1),
+            (None, _) => Length::Uniform(length),
+        })
+        .collect();
+    let mut run = executable.prepare(&lengths)?;
+    let sizes: Vec<i64> = lengths.iter().map(|l| if *l == Length::Uniform(1) { 1 } else { length }).collect();
+    for (buffer, declared) in executable.program().buffers.iter().zip(&plan.buffers) {
+        if !buffer.role.is_given() {
+            continue;
+        }
+        let count = usize::try_from(buffer.elements(&sizes).ok_or("too large")?)?;
+        let most = declared.range.as_ref().and_then(|(_, hi)| plan.static_value(hi)).unwrap_or(1);
+        let noise = timing::noise(count, count as u64 + 1);
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "random integers in a range")]
+        let ints = noise.iter().map(|x| ((f64::from(*x) + 1.0) / 2.0 * most as f64) as i64);
+        let data = match buffer.elem {
+            weft_ir::loops::Elem::F32 => Data::F32(noise),
+            weft_ir::loops::Elem::I32 => Data::I32(ints.map(i32::try_from).collect::<Result<_, _>>()?),
+            weft_ir::loops::Elem::I64 => Data::I64(ints.collect()),
+            other => return Err(format!("no random {other}").into()),
+        };
+        run.write(&buffer.name, &data)?;
+    }
+    let (times, cpu) = time(&mut run, &pool)?;
+    println!(
+        "{name} T={length}: {:.2} ms (best {:.2} ms), {:.2} ms of CPU",
+        times.median * 1e3,
+        times.best * 1e3,
+        cpu * 1e3
+    );
+    Ok(())
 }
 
 fn attention_plan(queries: i64, keys: i64) -> Result<Plan, Box<dyn Error>> {
@@ -104,7 +170,11 @@ fn run_attention(pool: &Pool, queries: i64, keys: i64, length: i64, peak: f64) -
     let program = lower(&attention_plan(queries, keys)?, &Target::default())?;
     let lowered = start.elapsed();
     let executable = Executable::new(program)?;
-    println!("lowered in {:.1} ms, compiled in {:.1} ms", lowered.as_secs_f64() * 1e3, (start.elapsed() - lowered).as_secs_f64() * 1e3);
+    println!(
+        "lowered in {:.1} ms, compiled in {:.1} ms",
+        lowered.as_secs_f64() * 1e3,
+        (start.elapsed() - lowered).as_secs_f64() * 1e3
+    );
     let mut run = executable.prepare(&[Length::Uniform(1), Length::Ragged(vec![length])])?;
     let length = usize::try_from(length)?;
     let size = heads * length * head;

@@ -119,7 +119,7 @@ pub fn bind(
     let mut wrong = Vec::new();
     for (input, tensor) in graph.inputs().iter().zip(tensors.values()) {
         if let Err(d) = found.shape(input, tensor) {
-            wrong.push(d);
+            wrong.push(*d);
         }
     }
     if !wrong.is_empty() {
@@ -207,9 +207,9 @@ impl<'g> Found<'g> {
         Self { graph, extents: graph.domains().iter().map(known).collect() }
     }
 
-    fn meet(&mut self, domain: usize, n: usize, whence: impl Fn() -> String) -> Result<(), Diagnostic> {
+    fn meet(&mut self, domain: usize, n: usize, whence: impl Fn() -> String) -> Result<(), Box<Diagnostic>> {
         let name = &self.graph.domains()[domain].name;
-        let error = |what: String| Diagnostic::error(codes::E0516, format!("the extent of `{name}` {what}"));
+        let error = |what: String| Box::new(Diagnostic::error(codes::E0516, format!("the extent of `{name}` {what}")));
         if n == 0 || n > MAX_ELEMENTS {
             return Err(error(format!("is {n} in {}; it must be from 1 to 2^31", whence())));
         }
@@ -223,11 +223,11 @@ impl<'g> Found<'g> {
         }
     }
 
-    fn shape(&mut self, input: &Input, tensor: &Tensor) -> Result<(), Diagnostic> {
+    fn shape(&mut self, input: &Input, tensor: &Tensor) -> Result<(), Box<Diagnostic>> {
         let graph = self.graph;
         let names: Vec<&str> = input.axes.iter().map(|&a| &*graph.axis(a).name).collect();
         let name = format!("{}[{}]", input.name, names.join(","));
-        let error = |what: String| Diagnostic::error(codes::E0513, format!("`{name}` {what}"));
+        let error = |what: String| Box::new(Diagnostic::error(codes::E0513, format!("`{name}` {what}")));
         if !tensor.is_consistent() || tensor.data.len() > MAX_ELEMENTS {
             return Err(error(format!("has the shape {:?}, which is too large", tensor.shape)));
         }
@@ -243,7 +243,9 @@ impl<'g> Found<'g> {
                     let d =
                         error(format!("has {n} elements along `{axis}` in the file {:?}, not {size}", tensor.shape));
                     let size = &graph.domain(domain).name;
-                    return Err(d.hint(format!("sizes are set by `-D NAME=VALUE`; that of `{axis}` is `{size}`")));
+                    return Err(Box::new(
+                        d.hint(format!("sizes are set by `-D NAME=VALUE`; that of `{axis}` is `{size}`")),
+                    ));
                 }
                 Extent::Const(_) | Extent::Derived { .. } => {}
                 Extent::Runtime | Extent::Ragged(_) => {

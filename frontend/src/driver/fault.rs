@@ -40,6 +40,12 @@ impl Fault {
     }
 }
 
+impl From<Box<Diagnostic>> for Fault {
+    fn from(d: Box<Diagnostic>) -> Self {
+        Self::from(*d)
+    }
+}
+
 impl From<Diagnostic> for Fault {
     fn from(diagnostic: Diagnostic) -> Self {
         Self::User(vec![diagnostic])

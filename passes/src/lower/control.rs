@@ -15,7 +15,7 @@ impl Emitter<'_> {
         for stmt in stmts {
             match stmt {
                 Stmt::Let(var) => {
-                    self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?
+                    self.define_scalar(*var).map_err(|m| format!("`let {}`: {m}", self.var_name(*var)))?;
                 }
                 Stmt::Inst(inst) => self.inst(inst).map_err(|m| self.place_fault(inst, &m))?,
                 Stmt::Loop(l) => self.for_loop(l)?,
@@ -115,10 +115,6 @@ impl Emitter<'_> {
             let x = e.value(v, p)?;
             e.store_tile(to, p, x)
         })
-    }
-
-    fn home(&self, v: ValueId) -> ValueId {
-        self.layout.home.get(v.index()).copied().unwrap_or(v)
     }
 
     fn start_carried(&mut self, carried: &[Carried]) -> Emit<()> {
@@ -257,8 +253,8 @@ impl Emitter<'_> {
                 storage
             }
         };
-        let extent = self.extent(axis);
-        self.for_extent(extent, 1, |e, i| {
+        // Padding of the array too, which vectors read.
+        self.for_extent(storage.len, 1, |e, i| {
             let p = Point::default().with(axis, i);
             let at = e.kb.add(index, i);
             let exists = hi.map(|hi| e.kb.compare(Compare::Lt, at, hi));

@@ -10,6 +10,7 @@ use weft_ir::program::{Argument, Formula};
 
 use super::error::Emit;
 use super::layout::Layout;
+use super::memory::QUANTUM;
 use super::point::Point;
 use super::target::Target;
 
@@ -18,14 +19,10 @@ use super::target::Target;
 pub(super) struct Storage {
     /// First element.
     pub(super) ptr: Value,
-    /// Stride of each axis, in elements.
+    /// Stride of each axis, in elements; the innermost first.
     pub(super) strides: Vec<(AxisId, i64)>,
-}
-
-impl Storage {
-    pub(super) fn stride(&self, axis: AxisId) -> Option<i64> {
-        self.strides.iter().find(|(a, _)| *a == axis).map(|(_, s)| *s)
-    }
+    /// Number of elements, padding included.
+    pub(super) len: i64,
 }
 
 /// A buffer parameter of the kernel.
@@ -74,6 +71,8 @@ pub(super) struct Emitter<'a> {
     slots: FxHashMap<ValueId, Storage>,
     /// Values that are in memory now, in the copy of the code that is being made.
     pub(super) stored: FxHashSet<ValueId>,
+    /// Results of reductions that were computed together with what they reduce.
+    pub(super) reduced: FxHashSet<ValueId>,
     /// Index and position variables and axes of loops in whose `full` range the code being made runs.
     pub(super) full: Vec<(VarId, VarId, Option<AxisId>)>,
     memo: Vec<FxHashMap<Key, Value>>,
@@ -119,6 +118,7 @@ impl<'a> Emitter<'a> {
             entries: FxHashMap::default(),
             slots: FxHashMap::default(),
             stored: FxHashSet::default(),
+            reduced: FxHashSet::default(),
             full: Vec::new(),
             memo: vec![FxHashMap::default()],
         })
@@ -290,12 +290,48 @@ impl<'a> Emitter<'a> {
         }
         let name = name.replace('\'', "_");
         let ptr = self.kb.scratch(name, elem, len);
-        Ok(Storage { ptr, strides })
+        Ok(Storage { ptr, strides, len: size })
+    }
+
+    /// Clears tile memory if code with lanes along `lanes` (or without lanes) leaves padding in it that code with lanes along the
+    /// innermost axis reads: garbage there does no harm, but undefined memory is not read.
+    pub(super) fn clear_padding(&mut self, storage: &Storage, lanes: Option<AxisId>) -> Emit<()> {
+        // Without an axis longer than 1 nothing is padded.
+        let inner = storage.strides.first().map(|(a, _)| *a).filter(|a| self.extent(*a) > 1);
+        match inner {
+            Some(inner) if lanes != Some(inner) && self.extent(inner) % QUANTUM != 0 => self.clear(storage),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fills tile memory with zeros.
+    pub(super) fn clear(&mut self, storage: &Storage) -> Emit<()> {
+        let elem = self.kb.ty(storage.ptr).elem();
+        let ptr = storage.ptr;
+        if storage.len % QUANTUM != 0 {
+            let zero = self.kb.zero(Ty::scalar(elem));
+            return self.for_extent(storage.len, 1, |e, at| {
+                let place = e.kb.at(ptr, at);
+                e.kb.store(place, zero);
+                Ok(())
+            });
+        }
+        let zero = self.kb.zero(Ty::vector(elem, loops::LANE_QUANTUM));
+        self.for_extent(storage.len, QUANTUM, |e, at| {
+            let place = e.kb.at(ptr, at);
+            e.kb.store(place, zero);
+            Ok(())
+        })
+    }
+
+    /// The value whose memory a value shares.
+    pub(super) fn home(&self, v: ValueId) -> ValueId {
+        self.layout.home.get(v.index()).copied().unwrap_or(v)
     }
 
     /// The memory of a stored value, made when it is first asked for.
     pub(super) fn slot(&mut self, v: ValueId) -> Emit<Storage> {
-        let home = self.layout.home.get(v.index()).copied().unwrap_or(v);
+        let home = self.home(v);
         if let Some(storage) = self.slots.get(&home) {
             return Ok(storage.clone());
         }

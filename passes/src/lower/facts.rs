@@ -119,10 +119,11 @@ impl<'a> Facts<'a> {
     fn values_of(&self, e: &Expr, found: &mut Vec<ValueId>) {
         e.visit(&mut |e| match e {
             Expr::Value(v) => found.push(*v),
-            Expr::Var(v) => match self.kernel.var(*v).map(|v| &v.def) {
-                Some(VarDef::Let(e) | VarDef::Position(e)) => self.values_of(e, found),
-                _ => {}
-            },
+            Expr::Var(v) => {
+                if let Some(VarDef::Let(e) | VarDef::Position(e)) = self.kernel.var(*v).map(|v| &v.def) {
+                    self.values_of(e, found);
+                }
+            }
             _ => {}
         });
     }
@@ -275,19 +276,6 @@ impl<'a> Facts<'a> {
         match self.defs.get(v.index()) {
             Some(Some((Def::Inst(inst, i), _, _))) => Some((inst, *i)),
             _ => None,
-        }
-    }
-
-    /// Is `inner` the region `outer`, or inside it?
-    pub(super) fn inside(&self, mut inner: usize, outer: usize) -> bool {
-        loop {
-            if inner == outer {
-                return true;
-            }
-            if inner == 0 {
-                return false;
-            }
-            inner = self.regions[inner].parent;
         }
     }
 

@@ -221,7 +221,7 @@ impl Emitter<'_> {
         collect_accums(&self.kernel.body, &mut shared);
         for access in shared {
             for (axis, owns) in self.kernel.grid.iter().zip(&mut owned) {
-                *owns &= access.index.iter().any(|e| *e == Expr::Var(axis.var));
+                *owns &= access.index.contains(&Expr::Var(axis.var));
             }
         }
         Ok(owned)
@@ -325,19 +325,19 @@ impl Uses {
 
     fn expr(&mut self, e: &Expr) {
         e.visit(&mut |e| {
-            if let Expr::Ragged(id, _) = e {
-                if !self.lengths.contains(id) {
-                    self.lengths.push(*id);
-                }
+            if let Expr::Ragged(id, _) = e
+                && !self.lengths.contains(id)
+            {
+                self.lengths.push(*id);
             }
         });
     }
 
     fn access(&mut self, access: &Access) {
-        if let Place::Buffer(id) = access.place {
-            if !self.buffers.contains(&id) {
-                self.buffers.push(id);
-            }
+        if let Place::Buffer(id) = access.place
+            && !self.buffers.contains(&id)
+        {
+            self.buffers.push(id);
         }
         access.index.iter().for_each(|e| self.expr(e));
     }

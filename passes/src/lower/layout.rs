@@ -153,7 +153,13 @@ impl<'a> Layout<'a> {
         order.sort_by_key(|v| self.facts.defs[*v].map_or(0, |(_, at, _)| at));
         for v in order {
             if let Some((inst, _)) = self.facts.inst_of(ValueId::new(v)).filter(|(inst, _)| elementwise(inst.op)) {
-                let operands = inst.args.iter().map(|a| costs.get(a.index()).copied().unwrap_or(1));
+                let axes = kernel.value_type(ValueId::new(v)).map_or(AxisSet::EMPTY, |t| t.axes);
+                let operands = inst.args.iter().map(|a| {
+                    let cost = costs.get(a.index()).copied().unwrap_or(1);
+                    // A dear operand over fewer axes will be stored: here it costs a load.
+                    let spread = kernel.value_type(*a).is_some_and(|t| t.axes != axes);
+                    if spread && cost > CHEAP { 1 } else { cost }
+                });
                 let conditions = inst.attrs.guard.atoms.len() + inst.attrs.guard.opaque.len();
                 let guard = u32::try_from(conditions).unwrap_or(u32::MAX);
                 costs[v] = operands.fold(own_cost(inst).saturating_add(guard), u32::saturating_add);

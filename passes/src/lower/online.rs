@@ -2,7 +2,7 @@
 //!
 //! A maximum of -inf means that nothing was added; differences from it are not taken.
 
-use weft_ir::kernel::{AxisId, Inst, Literal, Monoid, ValueId};
+use weft_ir::kernel::{AxisId, AxisSet, Inst, Literal, Monoid, OpCode, ValueId};
 use weft_ir::loops::{Binary, Compare, Function, Ty, Value, Var};
 
 use super::emit::Emitter;
@@ -14,19 +14,39 @@ use super::point::Point;
 const CHAINS: i64 = 4;
 
 impl Emitter<'_> {
-    /// `online`: one pass for the maximum, one for the weights.
+    /// `online`: one pass for the maximum, one for the weights and, if it comes next, their sum.
     pub(super) fn online(&mut self, inst: &Inst) -> Emit<()> {
         let ([max, factor, weight], [s, before]) = (&inst.results[..], &inst.args[..]) else {
             return Err("needs scores and a maximum".into());
         };
-        let (s, before) = (*s, *before);
-        let row = self.ty(*max)?.axes;
-        let lanes = self.lanes_of(*max);
+        let (s, before, over) = (*s, *before, inst.attrs.over);
+        let (row, elem) = (self.ty(*max)?.axes, self.elem_of(*max)?);
+        let inner = self.across_axis(*weight, row, over);
+        let lanes = if inner.is_some() { None } else { self.lanes_of(*max) };
+        let sum = self.sum_of(*weight, over);
+        let sum_slot = sum.map(|v| self.slot(v)).transpose()?;
+        self.reduced.extend(sum);
+        let in_place = self.home(*max) == self.home(before);
         let (max, factor, weight) = (self.slot(*max)?, self.slot(*factor)?, self.slot(*weight)?);
-        let over: Vec<AxisId> = inst.attrs.over.iter().collect();
+        // A maximum that is updated in place was stored whole before.
+        for storage in [Some(&max).filter(|_| !in_place), Some(&factor), sum_slot.as_ref()].into_iter().flatten() {
+            self.clear_padding(storage, lanes)?;
+        }
+        self.clear_padding(&weight, inner.or(lanes))?;
+        let axes: Vec<AxisId> = over.iter().collect();
         self.nest(row, lanes, &[s, before], &Point::default(), &mut |e, p| {
             let old = e.value(before, p)?;
-            let new = e.running_max(inst, s, old, &over, p)?;
+            let new = match inner {
+                None => e.running_max(inst, s, old, &axes, p)?,
+                Some(inner) => {
+                    let most = e.fold_across(Monoid::Max, elem, (inner, over), &[s], p, &mut |e, p| {
+                        let mask = e.guard(&inst.attrs.guard, p)?;
+                        let x = e.value(s, p)?;
+                        Ok(e.guarded(Monoid::Max, mask, x))
+                    })?;
+                    e.kb.max(old, most)
+                }
+            };
             let none = e.like(Literal::Float(f64::NEG_INFINITY), new);
             let empty = e.kb.compare(Compare::Eq, new, none);
             let zero = e.like(Literal::Float(0.0), new);
@@ -38,14 +58,46 @@ impl Emitter<'_> {
             let r = e.kb.select(empty, one, r);
             e.store_tile(&factor, p, r)?;
             e.store_tile(&max, p, new)?;
-            e.walk(&over, &[s], p, &mut |e, p| {
+            let weigh = &mut |e: &mut Self, p: &Point| {
                 let mask = e.guard(&inst.attrs.guard, p)?;
                 let x = e.value(s, p)?;
                 let gap = e.kb.sub(x, reference);
                 let w = e.kb.call(Function::Exp, &[gap]);
                 let w = e.guarded(Monoid::Sum, mask, w);
-                e.store_tile(&weight, p, w)
-            })
+                e.store_tile(&weight, p, w)?;
+                Ok(w)
+            };
+            let total = match inner {
+                Some(inner) => e.fold_across(Monoid::Sum, elem, (inner, over), &[s], p, weigh)?,
+                None => {
+                    let start = e.kb.zero(Ty::vector(elem, p.span.map_or(1, |s| s.width)));
+                    let total = e.kb.var("total", start);
+                    e.walk(&axes, &[s], p, &mut |e, p| {
+                        let w = weigh(e, p)?;
+                        if sum_slot.is_some() {
+                            let old = e.kb.get(total);
+                            let new = e.kb.add(old, w);
+                            e.kb.set(total, new);
+                        }
+                        Ok(())
+                    })?;
+                    e.kb.get(total)
+                }
+            };
+            match &sum_slot {
+                Some(slot) => e.store_tile(slot, p, total),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// The plain sum of weights over the axes of `online`, if the same body takes it: it costs no pass of its own then.
+    fn sum_of(&self, weight: ValueId, over: AxisSet) -> Option<ValueId> {
+        let (_, _, home) = (*self.layout.facts.defs.get(weight.index())?)?;
+        self.layout.facts.uses.get(weight.index())?.iter().find_map(|u| {
+            let inst = u.inst.filter(|i| u.region == home && i.op == OpCode::Reduce && i.attrs.over == over)?;
+            let plain = inst.attrs.monoid == Some(Monoid::Sum) && inst.attrs.guard.is_always();
+            inst.results.first().copied().filter(|_| plain)
         })
     }
 

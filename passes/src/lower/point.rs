@@ -58,9 +58,4 @@ impl Point {
             span: self.span.filter(|s| axes.contains(s.axis)),
         }
     }
-
-    /// The lane axis, if it is among these.
-    pub(super) fn span_in(&self, axes: weft_ir::kernel::AxisSet) -> Option<Span> {
-        self.span.filter(|s| axes.contains(s.axis))
-    }
 }

@@ -1,12 +1,13 @@
 //! `reduce`: over other axes than the lanes vertically, in vector accumulators; over the lanes by folding them at the end.
 
 use weft_ir::kernel::{AxisId, AxisSet, Inst, Monoid, ValueId};
-use weft_ir::loops::{Binary, Compare, Ty, Value, Var};
+use weft_ir::loops::{Binary, Compare, Elem, LANE_QUANTUM, Ty, Value, Var};
 
 use super::emit::Emitter;
 use super::error::Emit;
+use super::memory::QUANTUM;
 use super::monoid::{across, neutral_of, operator};
-use super::point::{Point, Span};
+use super::point::Point;
 
 /// Independent accumulators of one reduction: one alone would wait for its own latency at every step.
 const CHAINS: i64 = 4;
@@ -26,12 +27,19 @@ impl Emitter<'_> {
         let row = self.ty(result)?.axes;
         let over = inst.attrs.over;
         let lanes = self.lanes_of(result);
-        let inner = self.lanes_of(x).filter(|a| over.contains(*a) && self.extent(*a) > 1);
+        if self.reduced.remove(&result) {
+            return Ok(());
+        }
         let storage = self.slot(result)?;
-        let has_rows = self.layout.lanes.is_some_and(|l| row.contains(l));
-        if let (Some(inner), Some(_), false) = (inner, across(monoid), has_rows) {
+        if let (Some(inner), Some(_)) = (self.across_axis(x, row, over), across(monoid)) {
+            let elem = self.elem_of(x)?;
+            self.clear_padding(&storage, None)?;
             return self.nest(row, None, &[x], &Point::default(), &mut |e, p| {
-                let total = e.fold_lanes(inst, monoid, x, inner, over, p)?;
+                let total = e.fold_across(monoid, elem, (inner, over), &[x], p, &mut |e, p| {
+                    let mask = e.guard(&inst.attrs.guard, p)?;
+                    let x = e.value(x, p)?;
+                    Ok(e.guarded(monoid, mask, x))
+                })?;
                 e.store_tile(&storage, p, total)
             });
         }
@@ -74,38 +82,41 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// A reduction over axes one of which fills the lanes.
-    fn fold_lanes(
+    /// The axis along which a reduction of `x` to `row` runs across lanes: where the rows have no lanes of their own.
+    pub(super) fn across_axis(&self, x: ValueId, row: AxisSet, over: AxisSet) -> Option<AxisId> {
+        let has_rows = self.layout.lanes.is_some_and(|l| row.contains(l));
+        self.lanes_of(x).filter(|a| !has_rows && over.contains(*a) && self.extent(*a) > 1)
+    }
+
+    /// A reduction over axes of which `inner` fills the lanes, of elements that `element` computes.
+    pub(super) fn fold_across(
         &mut self,
-        inst: &Inst,
         monoid: Monoid,
-        x: ValueId,
-        inner: AxisId,
-        over: AxisSet,
+        elem: Elem,
+        (inner, over): (AxisId, AxisSet),
+        roots: &[ValueId],
         p: &Point,
+        element: &mut dyn FnMut(&mut Self, &Point) -> Emit<Value>,
     ) -> Emit<Value> {
-        let elem = self.elem_of(x)?;
         let op = operator(monoid)?;
         let across = across(monoid).ok_or("does not fold lanes")?;
         let others: Vec<AxisId> = over.iter().filter(|a| *a != inner).collect();
         // One accumulator for whole vectors, one for the narrower last one.
-        let mut parts: Vec<(u16, Var)> = Vec::new();
         let extent = self.extent(inner);
-        for width in [ACROSS, extent % ACROSS] {
-            let width = u16::try_from((width + 3) / 4 * 4).unwrap_or(4);
-            let exists = if parts.is_empty() { extent >= ACROSS } else { extent % ACROSS > 0 };
-            let start = neutral_of(&mut self.kb, monoid, Ty::vector(elem, width.max(4)));
-            parts.push((u16::from(exists), self.kb.var("total", start)));
-        }
+        let accumulator = |e: &mut Self, lanes: i64| {
+            let width = u16::try_from((lanes + QUANTUM - 1) / QUANTUM * QUANTUM).unwrap_or(LANE_QUANTUM);
+            let start = neutral_of(&mut e.kb, monoid, Ty::vector(elem, width));
+            e.kb.var("total", start)
+        };
+        let whole = (extent >= ACROSS).then(|| accumulator(self, ACROSS));
+        let rest = (extent % ACROSS > 0).then(|| accumulator(self, extent % ACROSS));
         self.spans(inner, ACROSS, p, &mut |e, p| {
-            let whole = p.span.is_some_and(|s| s.width == s.valid && i64::from(s.width) == ACROSS);
-            let Some((_, var)) = parts.get(usize::from(!whole)).copied() else { return Ok(()) };
-            e.walk(&others, &[x], p, &mut |e, p| {
-                let mask = e.guard(&inst.attrs.guard, p)?;
-                let span: Option<Span> = p.span;
-                let mask = e.reach(mask, span);
-                let x = e.value(x, p)?;
-                let x = e.guarded(monoid, mask, x);
+            let full = p.span.is_some_and(|s| s.width == s.valid && i64::from(s.width) == ACROSS);
+            let var = if full { whole } else { rest }.ok_or("has no accumulator")?;
+            e.walk(&others, roots, p, &mut |e, p| {
+                let x = element(e, p)?;
+                let inside = e.reach(None, p.span);
+                let x = e.guarded(monoid, inside, x);
                 let old = e.kb.get(var);
                 let new = e.kb.binary(op, old, x);
                 e.kb.set(var, new);
@@ -113,10 +124,7 @@ impl Emitter<'_> {
             })
         })?;
         let mut total: Option<Value> = None;
-        for (exists, var) in parts {
-            if exists == 0 {
-                continue;
-            }
+        for var in [whole, rest].into_iter().flatten() {
             let lanes = self.kb.get(var);
             let part = self.kb.reduce(across, lanes);
             total = Some(match total {

@@ -21,6 +21,7 @@ impl Emitter<'_> {
         // The lanes cannot run along the axis of the scan.
         let lanes = self.lanes_of(result).filter(|a| *a != along).or_else(|| self.layout.innermost(row));
         let storage = self.slot(result)?;
+        self.clear_padding(&storage, lanes)?;
         let extent = self.extent(along);
         self.nest(row, lanes, &inst.args, &Point::default(), &mut |e, p| {
             let width = p.span.map_or(1, |s| s.width);

@@ -1,10 +1,10 @@
 //! Selection: `topk`, `merge_topk`, `compact`, `rank_count`, `search`.
 //!
 //! A top-k list is kept sorted by insertion, all lanes at once: each candidate walks down the list and changes places with every
-//! entry that it ranks before. A missing entry has payload -1 and ranks after everything.
+//! entry that it ranks before. Merging two lists takes one step per entry of the result. A missing entry has payload -1 and ranks after everything.
 
 use weft_ir::kernel::{AxisId, Inst, Literal, OpCode, ValueId};
-use weft_ir::loops::{Binary, Compare, Elem, Reduction, Ty, Value};
+use weft_ir::loops::{Binary, Compare, Elem, Reduction, Ty, Unroll, Value};
 
 use super::emit::{Emitter, Storage};
 use super::error::Emit;
@@ -37,9 +37,12 @@ impl Emitter<'_> {
         let (values, payloads) = (self.slot(best)?, self.slot(payload)?);
         let list = List { values: &values, payloads: &payloads, axis: to };
         let extent = self.extent(from);
+        for storage in [&values, &payloads] {
+            self.clear_padding(storage, self.layout.innermost(row))?;
+        }
         let roots = [Some(x), given].into_iter().flatten().collect::<Vec<_>>();
         self.nest(row, self.layout.innermost(row), &roots, &Point::default(), &mut |e, p| {
-            e.clear(&list, p)?;
+            e.empty_list(&list, p)?;
             e.for_extent(extent, 1, |e, at| {
                 let q = p.with(from, at);
                 let mask = e.guard(&inst.attrs.guard, &q)?;
@@ -48,12 +51,15 @@ impl Emitter<'_> {
                     Some(given) => e.value(given, &q)?,
                     None => e.kb.convert(at, index),
                 };
-                e.offer(&list, p, (candidate, rank), mask)
+                // So far the list has at most `at` entries.
+                let entries = e.kb.add_int(at, 1);
+                e.offer(&list, p, (candidate, rank), mask, entries)
             })
         })
     }
 
-    /// `merge_topk`: the entries of the second list are offered to a copy of the first.
+    /// `merge_topk`: position after position, the better one of the next entries of the two lists. How many came from the first
+    /// differs from row to row, so rows go one by one.
     pub(super) fn merge_topk(&mut self, inst: &Inst) -> Emit<()> {
         let (best, payload) = Self::two_results(inst)?;
         let [v1, p1, v2, p2] = inst.args[..] else { return Err("merges two lists".into()) };
@@ -61,25 +67,33 @@ impl Emitter<'_> {
         let row = self.ty(best)?.axes.minus(along.into());
         let index = self.elem_of(payload)?;
         let (values, payloads) = (self.slot(best)?, self.slot(payload)?);
-        let list = List { values: &values, payloads: &payloads, axis: along };
+        for storage in [&values, &payloads] {
+            self.clear_padding(storage, None)?;
+        }
+        let taken = self.allocate("taken", Elem::I64, row.iter(), None)?;
+        self.clear(&taken)?;
         let extent = self.extent(along);
-        self.nest(row, self.layout.innermost(row), &inst.args, &Point::default(), &mut |e, p| {
-            e.clear(&list, p)?;
-            for (v, r) in [(v1, p1), (v2, p2)] {
-                e.for_extent(extent, 1, |e, at| {
-                    let q = p.with(along, at);
-                    let (candidate, rank) = (e.value(v, &q)?, e.value(r, &q)?);
-                    let none = e.literal(Literal::Int(-1), index);
-                    let exists = e.kb.compare(Compare::Ne, rank, none);
-                    e.offer(&list, p, (candidate, rank), Some(exists))
-                })?;
-            }
-            Ok(())
+        self.for_extent(extent, 1, |e, at| {
+            e.nest(row, None, &[], &Point::default(), &mut |e, p| {
+                let first = e.load_tile(&taken, p)?;
+                let second = e.kb.sub(at, first);
+                let (p_first, p_second) = (p.with(along, first), p.with(along, second));
+                let a = (e.value(v1, &p_first)?, e.value(p1, &p_first)?);
+                let b = (e.value(v2, &p_second)?, e.value(p2, &p_second)?);
+                let other = e.ranks_before(b, a, index);
+                let put = (e.kb.select(other, b.0, a.0), e.kb.select(other, b.1, a.1));
+                let q = p.with(along, at);
+                e.store_tile(&values, &q, put.0)?;
+                e.store_tile(&payloads, &q, put.1)?;
+                let more = e.kb.add_int(first, 1);
+                let next = e.kb.select(other, first, more);
+                e.store_tile(&taken, p, next)
+            })
         })
     }
 
     /// Fills a list with missing entries.
-    fn clear(&mut self, list: &List<'_>, p: &Point) -> Emit<()> {
+    fn empty_list(&mut self, list: &List<'_>, p: &Point) -> Emit<()> {
         let extent = self.extent(list.axis);
         let value = self.kb.ty(list.values.ptr).elem();
         let index = self.kb.ty(list.payloads.ptr).elem();
@@ -101,8 +115,15 @@ impl Emitter<'_> {
         self.kb.binary(Binary::Or, larger, tie)
     }
 
-    /// Inserts a candidate, where the mask holds, into the sorted list.
-    fn offer(&mut self, list: &List<'_>, p: &Point, candidate: (Value, Value), mask: Option<Value>) -> Emit<()> {
+    /// Inserts a candidate, where the mask holds, into a sorted list that will then have at most `entries` entries.
+    fn offer(
+        &mut self,
+        list: &List<'_>,
+        p: &Point,
+        candidate: (Value, Value),
+        mask: Option<Value>,
+        entries: Value,
+    ) -> Emit<()> {
         let extent = self.extent(list.axis);
         let width = p.span.map_or(1, |s| s.width);
         let index = self.kb.ty(list.payloads.ptr).elem();
@@ -124,7 +145,9 @@ impl Emitter<'_> {
             };
             let (x, r) = (spread(e, candidate.0), spread(e, candidate.1));
             let (value, payload) = (e.kb.var("candidate", x), e.kb.var("payload", r));
-            e.for_extent(extent, 1, |e, at| {
+            let (zero, room) = (e.kb.int(0), e.kb.int(extent));
+            let hi = e.kb.min(entries, room);
+            e.for_range((zero, hi, 1), Unroll::No, |e, at| {
                 let q = p.with(list.axis, at);
                 let here = (e.load_tile(list.values, &q)?, e.load_tile(list.payloads, &q)?);
                 let moving = (e.kb.get(value), e.kb.get(payload));
@@ -160,6 +183,9 @@ impl Emitter<'_> {
         let row = self.ty(number)?.axes;
         let (values, counts) = (self.slot(packed)?, self.slot(number)?);
         let (extent, room) = (self.extent(from), self.extent(to));
+        // Elements behind the last one that is kept are undefined, but they are memory that vectors are loaded from.
+        self.clear(&values)?;
+        self.clear_padding(&counts, None)?;
         self.nest(row, None, &[x], &Point::default(), &mut |e, p| {
             let zero = e.kb.zero(Ty::I64);
             let count = e.kb.var("count", zero);

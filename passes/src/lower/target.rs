@@ -12,6 +12,8 @@ pub struct Target {
     pub accumulators: u32,
     /// First-level data cache of a core, in bytes.
     pub l1_bytes: u64,
+    /// Number of lines that the first-level cache holds of addresses at equal distance from each other (its associativity).
+    pub l1_ways: u64,
     /// Second-level cache of a core, in bytes.
     pub l2_bytes: u64,
     /// Number of worker threads.
@@ -22,7 +24,15 @@ impl Default for Target {
     /// 128-bit vectors in 16 registers, which is what the embedded backend generates on x86-64. Eight accumulators were
     /// measured to be best there; with twelve it spills.
     fn default() -> Self {
-        Self { vector_bytes: 16, registers: 16, accumulators: 8, l1_bytes: 32 << 10, l2_bytes: 512 << 10, threads: 1 }
+        Self {
+            vector_bytes: 16,
+            registers: 16,
+            accumulators: 8,
+            l1_bytes: 32 << 10,
+            l1_ways: 8,
+            l2_bytes: 512 << 10,
+            threads: 1,
+        }
     }
 }
 
@@ -36,6 +46,23 @@ pub struct Block {
 }
 
 impl Target {
+    /// Do `count` elements at a distance of `stride` bytes drive each other out of the first-level cache, although they are few?
+    /// They share sets if the distance has a large common divisor with the size of a way.
+    #[must_use]
+    pub fn collides(&self, stride: u64, count: u64) -> bool {
+        const LINE: u64 = 64;
+        let way = self.l1_bytes / self.l1_ways.max(1);
+        if stride <= LINE || way == 0 {
+            return false;
+        }
+        let (mut a, mut b) = (way, stride % way);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        // `a` is the distance of the sets that are used.
+        count > way / a.max(LINE) * self.l1_ways
+    }
+
     /// Number of registers that a vector of `lanes` lanes of `bytes` bytes takes.
     fn registers_of(&self, lanes: u16, bytes: u32) -> u32 {
         (u32::from(lanes) * bytes).div_ceil(self.vector_bytes.max(1)).max(1)

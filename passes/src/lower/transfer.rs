@@ -141,15 +141,52 @@ impl Emitter<'_> {
         }
         let unit = self.unit_axis(access);
         let axes = self.ty(v)?.axes;
+        let strides = self.known_strides(access);
         Ok(factors.iter().all(|(dot, renamed)| {
-            let along = dot.results.first().and_then(|r| self.lanes_of(*r));
             // The product's name of an axis, as this value calls it.
-            let along = along.map(|a| renamed.filter(|(_, to)| *to == a).map_or(a, |(from, _)| from));
-            match along.filter(|a| axes.contains(*a)) {
-                None => true,
-                Some(along) => unit == Some(along) && self.extent(along) % QUANTUM == 0,
-            }
+            let own = |a: AxisId| renamed.filter(|(_, to)| *to == a).map_or(a, |(from, _)| from);
+            let along = dot.results.first().and_then(|r| self.lanes_of(*r)).map(own).filter(|a| axes.contains(*a));
+            let contiguous = along.is_none_or(|a| unit == Some(a) && self.extent(a) % QUANTUM == 0);
+            contiguous && !self.collides(dot, v, &strides, own)
         }))
+    }
+
+    /// Would a product that reads a factor in place, many times, find it driven out of the cache by its own elements?
+    fn collides(&self, dot: &Inst, v: ValueId, strides: &[(AxisId, i64)], own: impl Fn(AxisId) -> AxisId) -> bool {
+        const REUSE: u64 = 16;
+        let axes = self.ty(v).map_or(AxisSet::EMPTY, |t| t.axes);
+        let result = dot.results.first().and_then(|r| self.ty(*r).ok()).map_or(AxisSet::EMPTY, |t| t.axes);
+        let again: AxisSet = result.iter().filter(|a| !axes.contains(own(*a))).collect();
+        let bytes = self.elem_of(v).map_or(4, weft_ir::loops::Elem::bytes) as u64;
+        let along_k = dot.attrs.over.iter().map(&own).filter(|k| axes.contains(*k));
+        self.layout.size(again) >= REUSE
+            && along_k.into_iter().any(|k| {
+                let stride = strides.iter().find(|(a, _)| *a == k).map_or(0, |(_, s)| s.unsigned_abs());
+                self.target.collides(stride.saturating_mul(bytes), self.extent(k).unsigned_abs())
+            })
+    }
+
+    /// Strides of the tile axes of a linear access, as far as they are known before the plan runs.
+    fn known_strides(&self, access: &Access) -> Vec<(AxisId, i64)> {
+        let dims: Vec<Option<i64>> = match access.place {
+            weft_ir::kernel::Place::Buffer(id) => {
+                self.buffer(id).map_or(Vec::new(), |b| b.strides.iter().map(|s| self.kb.known_int(*s)).collect())
+            }
+            weft_ir::kernel::Place::Scratch(id) => {
+                self.table(id).map_or(Vec::new(), |t| t.strides.iter().copied().map(Some).collect())
+            }
+        };
+        let mut strides: Vec<(AxisId, i64)> = Vec::new();
+        for (e, dim) in access.index.iter().zip(dims) {
+            for (axis, c) in self.coefficients(e).unwrap_or_default() {
+                let more = dim.unwrap_or(0).wrapping_mul(c);
+                match strides.iter_mut().find(|(a, _)| *a == axis) {
+                    Some((_, s)) => *s = s.wrapping_add(more),
+                    None => strides.push((axis, more)),
+                }
+            }
+        }
+        strides
     }
 
     /// Products that read a value as a factor, directly or renamed.
@@ -229,12 +266,20 @@ impl Emitter<'_> {
                 })
             });
         }
-        self.nest(axes, lanes, &[], &Point::default(), &mut |e, p| {
+        let body = &mut |e: &mut Self, p: &Point| {
             let mask = e.conjunction(guard, p)?;
             let address = e.address(access, p)?;
             let x = e.load_from(&address, p.span, mask, otherwise)?;
             e.store_tile(&storage, p, x)
-        })
+        };
+        match lanes.filter(|l| self.unit_axis(access) == Some(*l)) {
+            // Row after row, as they lie in memory.
+            Some(lanes) => {
+                let others: Vec<AxisId> = axes.iter().filter(|a| *a != lanes).collect();
+                self.walk(&others, &[], &Point::default(), &mut |e, p| e.spans(lanes, ROWS, p, body))
+            }
+            None => self.nest(axes, lanes, &[], &Point::default(), body),
+        }
     }
 
     /// Rows and columns of transposing block accesses between a buffer and tile memory with lanes along `lanes`.

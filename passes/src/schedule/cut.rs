@@ -53,9 +53,17 @@ impl Scheduler {
         let args = self.c.g.args(id).to_vec();
         match &op {
             Op::Sub { axes } => {
+                if place == Place::Operand
+                    && let Some(names) = self.renaming(axes, &args[1..])
+                {
+                    // The operand of an extremum under the extremum's own name of its axis: computed here.
+                    let renamed = self.c.rename(args[0], &names)?;
+                    return self.cut_at(renamed, place, root, memo);
+                }
                 let elementwise = !self.c.g.op(args[0]).is_reduction() && !matches!(self.c.g.op(args[0]), Op::Rec(_));
-                if place == Place::Root && elementwise && self.c.is_heavy(args[0]) && self.readers(args[0]) <= 1 {
-                    // Read here only, once an element: its elementwise part is computed here.
+                let here = place == Place::Root && self.readers(args[0]) <= 1;
+                if elementwise && self.c.is_heavy(args[0]) && (here || !self.is_storable(args[0])) {
+                    // Read here only, once an element, or larger than its parts: its elementwise part is computed here.
                     let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
                     let pushed = self.c.push_to_reductions(args[0], &map)?;
                     return self.cut_at(pushed, place, root, memo);
@@ -187,7 +195,8 @@ impl Scheduler {
                 continue;
             }
             let product = self.c.product_of(&members)?;
-            if members.iter().any(|&f| self.c.is_heavy(f)) && self.is_no_larger(product, &members) {
+            let storable = members.iter().all(|&f| self.is_storable(f));
+            if storable && members.iter().any(|&f| self.c.is_heavy(f)) && self.is_no_larger(product, &members) {
                 fs.push(self.stored(product)?);
             } else {
                 for f in members {
@@ -229,6 +238,25 @@ impl Scheduler {
         let stored = |p: NodeId| if let Op::Sub { .. } = self.c.g.op(p) { self.c.g.args(p)[0] } else { p };
         let largest = parts.iter().filter(|&&p| self.c.is_heavy(p)).map(|&p| elements(stored(p))).max();
         largest.is_some_and(|l| elements(id) <= l)
+    }
+
+    /// A substitution by other axes of the same domains, as such.
+    fn renaming(&self, axes: &[AxisId], positions: &[NodeId]) -> Option<Vec<(AxisId, AxisId)>> {
+        let name = |(&a, &p): (&AxisId, &NodeId)| match self.c.g.op(p) {
+            Op::Index(to) if self.c.g.axis(*to).domain == self.c.g.axis(a).domain => Some((a, *to)),
+            _ => None,
+        };
+        axes.iter().zip(positions).map(name).collect()
+    }
+
+    /// Can a term be stored as it stands, without taking more memory than what is reduced in it?
+    fn is_storable(&self, id: NodeId) -> bool {
+        let op = self.c.g.op(id);
+        if let Op::Sub { .. } = op {
+            return self.is_storable(self.c.g.args(id)[0]);
+        }
+        let reduced = matches!(op, Op::Rec(_)) || op.is_reduction();
+        !self.c.is_heavy(id) || reduced || self.is_no_larger(id, self.c.g.args(id))
     }
 
     /// How many terms of the layer read a term.

@@ -13,6 +13,14 @@ use weft_ir::kernel::{
     ValueId, VarId,
 };
 
+/// Emitted terms of one block of code.
+#[derive(Default)]
+struct Scope {
+    values: FxHashMap<NodeId, ValueId>,
+    /// Axes that stand at other positions here than outside.
+    moved: Vec<AxisId>,
+}
+
 /// Emits one kernel.
 pub(crate) struct Emitter<'s, 'p> {
     pub(crate) s: &'s mut Scheduler,
@@ -24,7 +32,7 @@ pub(crate) struct Emitter<'s, 'p> {
     /// Previous values of recurrences.
     pub(crate) previous: FxHashMap<graph::RecId, ValueId>,
     /// Emitted terms, innermost scope last.
-    memo: Vec<FxHashMap<NodeId, ValueId>>,
+    memo: Vec<Scope>,
     /// Whole tile axes of short bound axes.
     pub(crate) whole: FxHashMap<AxisId, kernel::AxisId>,
     /// Ranges of scalars, for leaving out guards that cannot fail.
@@ -43,7 +51,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
             positions: FxHashMap::default(),
             given: FxHashMap::default(),
             previous: FxHashMap::default(),
-            memo: vec![FxHashMap::default()],
+            memo: vec![Scope::default()],
             whole: FxHashMap::default(),
             bounds: FxHashMap::default(),
             spans: Vec::new(),
@@ -116,7 +124,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
     // ---- scopes
 
     pub(crate) fn enter(&mut self) {
-        self.memo.push(FxHashMap::default());
+        self.memo.push(Scope::default());
     }
 
     pub(crate) fn leave(&mut self) {
@@ -124,7 +132,16 @@ impl<'s, 'p> Emitter<'s, 'p> {
     }
 
     fn known(&self, id: NodeId) -> Option<ValueId> {
-        self.memo.iter().rev().find_map(|m| m.get(&id).copied())
+        for scope in self.memo.iter().rev() {
+            if let Some(&v) = scope.values.get(&id) {
+                return Some(v);
+            }
+            // What was emitted outside stands at other positions of these axes.
+            if scope.moved.iter().any(|&a| self.s.has(id, a)) {
+                return None;
+            }
+        }
+        None
     }
 
     /// Emits the parts of a term that do not depend on `axes`, so that a loop over them finds them done.
@@ -302,7 +319,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         }
         let v = self.emit(id)?;
         if let Some(scope) = self.memo.last_mut() {
-            scope.insert(id, v);
+            scope.values.insert(id, v);
         }
         Ok(v)
     }
@@ -357,7 +374,11 @@ impl<'s, 'p> Emitter<'s, 'p> {
                     let name = self.s.c.g.input(i).name.to_string();
                     self.load(id, i, &at, &name)
                 }
-                _ => self.s.unsupported(id, "the state of a recurrence at other positions of its own axes"),
+                Op::Prev(_) => self.s.unsupported(id, "the state of a recurrence at other positions of its own axes"),
+                _ => {
+                    let axes = axes.clone();
+                    self.emit_moved(args[0], &axes, &args[1..])
+                }
             },
             Op::Prev(r) => match self.previous.get(r) {
                 Some(&v) => Ok(v),
@@ -385,6 +406,25 @@ impl<'s, 'p> Emitter<'s, 'p> {
             }
             _ => self.s.unsupported(id, format!("`{}` inside a kernel", op.name())),
         }
+    }
+
+    /// A term of this kernel with some axes at other positions.
+    fn emit_moved(&mut self, body: NodeId, axes: &[AxisId], positions: &[NodeId]) -> Result<ValueId, Error> {
+        let mut at = Vec::with_capacity(axes.len());
+        for &p in positions {
+            at.push(self.index(p)?);
+        }
+        let before: Vec<Option<Expr>> = axes.iter().zip(at).map(|(&a, e)| self.positions.insert(a, e)).collect();
+        self.memo.push(Scope { values: FxHashMap::default(), moved: axes.to_vec() });
+        let v = self.value(body);
+        self.leave();
+        for (&a, e) in axes.iter().zip(before) {
+            match e {
+                Some(e) => self.positions.insert(a, e),
+                None => self.positions.remove(&a),
+            };
+        }
+        v
     }
 
     /// Whole tile axes of bound axes.

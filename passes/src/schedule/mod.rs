@@ -54,7 +54,7 @@ pub struct Tiles {
 
 impl Default for Tiles {
     fn default() -> Self {
-        Self { rows: 32, stream: 64, block: 64, depth: 128, vector: 512 }
+        Self { rows: 32, stream: 64, block: 64, depth: 128, vector: 2048 }
     }
 }
 

@@ -7,6 +7,8 @@ use weft_cranelift::program::{Data, Executable, Length};
 use weft_ir::kernel::interp::{Bindings, Options, Outcome, Tensor, run};
 use weft_ir::kernel::verify::verify;
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, parse};
+use weft_ir::loops::{Array, Elem, interpret};
+use weft_ir::program::{Argument, Program};
 use weft_passes::lower::{Target, lower};
 use weft_runtime::Pool;
 
@@ -105,11 +107,80 @@ fn to_floats(data: &Data) -> Vec<f64> {
     }
 }
 
-/// Both results of one plan.
-pub(crate) struct Both {
+/// Results of one plan: of the interpreter of kernel IR, and outputs by name of the machine code and, for small cases, of the
+/// interpreter of loop IR, which checks every access.
+pub(crate) struct Results {
     pub(crate) interpreted: Outcome,
-    /// Outputs by name.
     pub(crate) compiled: Vec<(String, Vec<f64>)>,
+    pub(crate) checked: Option<Vec<(String, Vec<f64>)>>,
+}
+
+/// Rows of all sequences together up to which the interpreter of loop IR runs too.
+const CHECKED_ROWS: i64 = 40;
+
+fn to_array(data: &Data) -> Array {
+    match data {
+        Data::F32(x) => Array::F32(x.clone()),
+        Data::F64(x) => Array::F64(x.clone()),
+        Data::I32(x) => Array::I32(x.clone()),
+        Data::I64(x) => Array::I64(x.clone()),
+        Data::Bool(x) => Array::Bool(x.iter().map(|x| *x != 0).collect()),
+    }
+}
+
+fn from_array(array: &Array) -> Vec<f64> {
+    match array {
+        Array::F32(x) => x.iter().copied().map(f64::from).collect(),
+        Array::F64(x) => x.clone(),
+        Array::I32(x) => x.iter().copied().map(f64::from).collect(),
+        Array::I64(x) => x.iter().map(|x| *x as f64).collect(),
+        Array::Bool(x) => x.iter().map(|x| f64::from(u8::from(*x))).collect(),
+    }
+}
+
+/// Runs a program in the interpreter of loop IR: every access within the declared extents, no undefined scratch read.
+fn run_loops(plan: &Plan, program: &Program, values: &[&[i64]], inputs: &[(String, Data)]) -> Vec<(String, Vec<f64>)> {
+    let extents: Vec<i64> = values.iter().map(|v| v.iter().copied().max().unwrap_or(0)).collect();
+    let mut arrays: Vec<Array> = Vec::new();
+    for buffer in &program.buffers {
+        let given = inputs.iter().find(|(name, _)| *name == buffer.name);
+        let size = buffer.elements(&extents).unwrap() as usize;
+        let init = buffer.init.map_or(0.0, weft_ir::kernel::Literal::as_f64);
+        arrays.push(match (given, buffer.elem) {
+            (Some((_, data)), _) => to_array(data),
+            (None, Elem::F32) => Array::F32(vec![init as f32; size]),
+            (None, Elem::F64) => Array::F64(vec![init; size]),
+            (None, Elem::I32) => Array::I32(vec![init as i32; size]),
+            (None, Elem::I64) => Array::I64(vec![init as i64; size]),
+            (None, Elem::Bool) => Array::Bool(vec![init != 0.0; size]),
+        });
+    }
+    for launch in &program.launches {
+        let dims: Vec<i64> = launch.dims.iter().map(|d| d.eval(&extents).unwrap()).collect();
+        let mut args: Vec<Array> = launch
+            .args
+            .iter()
+            .map(|a| match a {
+                Argument::Buffer(b) => arrays[*b].clone(),
+                Argument::Lengths(e) => Array::I64(values[*e].to_vec()),
+            })
+            .collect();
+        let tasks = launch.tasks.eval(&extents).unwrap();
+        if let Err(e) = interpret(&launch.kernel, &mut args, &dims, 0..tasks, 1 << 32) {
+            panic!("{e}\n{plan}\n{}", launch.kernel);
+        }
+        for (a, array) in launch.args.iter().zip(args) {
+            if let Argument::Buffer(b) = a {
+                arrays[*b] = array;
+            }
+        }
+    }
+    let outputs = plan.buffers.iter().enumerate().filter(|(_, b)| is_result(b));
+    outputs.map(|(i, b)| (b.name.clone(), from_array(&arrays[i]))).collect()
+}
+
+fn is_result(b: &Buffer) -> bool {
+    matches!(b.role, Role::Output | Role::Decision)
 }
 
 fn pools() -> &'static [Pool; 2] {
@@ -119,7 +190,7 @@ fn pools() -> &'static [Pool; 2] {
 
 /// Runs a plan both ways. Also checks that the number of threads does not matter to a bit, and that a second run of the same
 /// memory gives the same.
-pub(crate) fn both(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl Fn(&str, &mut Tensor)) -> Both {
+pub(crate) fn results(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl Fn(&str, &mut Tensor)) -> Results {
     let values = lengths_of(plan, lengths);
     let mut random = Random(seed);
     let mut bindings = Bindings::default();
@@ -135,15 +206,18 @@ pub(crate) fn both(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl Fn
         .map(|(e, v)| if e.over.is_some() { Length::Ragged(v.to_vec()) } else { Length::Uniform(v[0]) })
         .collect();
     let mut run_state = executable.prepare(&given).unwrap();
+    let mut inputs = Vec::new();
     for buffer in plan.buffers.iter().filter(|b| b.role.is_given()) {
         let mut x = random_input(plan, &values, buffer, &mut random);
         adjust(&buffer.name, &mut x);
-        run_state.write(&buffer.name, &to_data(buffer.elem, &x.data)).unwrap();
+        let data = to_data(buffer.elem, &x.data);
+        run_state.write(&buffer.name, &data).unwrap();
+        inputs.push((buffer.name.clone(), data));
         bindings = bindings.buffer(&buffer.name, x);
     }
     let interpreted =
         run(plan, &bindings, Options { seed, ..Options::default() }).unwrap_or_else(|e| panic!("{e}\n{plan}"));
-    let outputs = || plan.buffers.iter().filter(|b| matches!(b.role, Role::Output | Role::Decision));
+    let outputs = || plan.buffers.iter().filter(|b| is_result(b));
     let mut results: Vec<Vec<(String, Vec<f64>)>> = Vec::new();
     for pool in [&pools()[0], &pools()[1], &pools()[1]] {
         run_state.launch(pool).unwrap();
@@ -157,7 +231,9 @@ pub(crate) fn both(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl Fn
     };
     assert!(bits(&results[0]) == bits(&results[1]), "{}: results depend on the number of threads", plan.name);
     assert!(bits(&results[0]) == bits(&results[2]), "{}: a second run differs", plan.name);
-    Both { interpreted, compiled: results.swap_remove(0) }
+    let rows: i64 = values.iter().flat_map(|v| v.iter()).sum();
+    let checked = (rows <= CHECKED_ROWS).then(|| run_loops(plan, executable.program(), &values, &inputs));
+    Results { interpreted, compiled: results.swap_remove(0), checked }
 }
 
 /// Compares all outputs of a plan: relative L2 error of each, over the elements that are written; integers exactly.
@@ -173,9 +249,9 @@ pub(crate) fn check_with(
     tolerance: f64,
     adjust: impl Fn(&str, &mut Tensor),
 ) {
-    let both = both(plan, lengths, seed, adjust);
-    for (name, got) in &both.compiled {
-        let expected = &both.interpreted.buffers[name.as_str()].data;
+    let results = results(plan, lengths, seed, adjust);
+    for (name, got) in results.compiled.iter().chain(results.checked.iter().flatten()) {
+        let expected = &results.interpreted.buffers[name.as_str()].data;
         assert_eq!(expected.len(), got.len(), "{name}");
         let elem = plan.buffers[plan.buffer_named(name).unwrap().index()].elem;
         let (mut error, mut size) = (0.0, 0.0);
@@ -184,6 +260,24 @@ pub(crate) fn check_with(
             if e.is_nan() {
                 continue;
             }
+            // The interpreter has infinities for the extremes of integers.
+            let e = &match elem {
+                ElemType::I32 if e.is_infinite() => {
+                    if *e > 0.0 {
+                        f64::from(i32::MAX)
+                    } else {
+                        f64::from(i32::MIN)
+                    }
+                }
+                ElemType::I64 if e.is_infinite() => {
+                    if *e > 0.0 {
+                        i64::MAX as f64
+                    } else {
+                        i64::MIN as f64
+                    }
+                }
+                _ => *e,
+            };
             if e.is_infinite() {
                 assert_eq!(e, g, "{}: {name}[{i}] at {lengths:?}\n{plan}", plan.name);
                 continue;

@@ -1,4 +1,7 @@
 //! Lowering: plans run as machine code agree with the interpreter of kernel IR.
 
+mod control;
 mod harness;
+mod ops;
 mod plans;
+mod programs;
