@@ -56,7 +56,10 @@ fn command_lines_do_what_they_show() {
         let done = folder.weft(&args(wrong));
         assert_eq!(done.code, 1, "{wrong}");
         let done = done.fails(1, code.as_str());
-        shown += &format!("$ {wrong}\n{}\n", done.stderr);
+        // Messages of the front end have pictures in its own tests.
+        if code.as_str() >= "E0501" {
+            shown += &format!("$ {wrong}\n{}\n", done.stderr);
+        }
     }
     insta::assert_snapshot!(shown);
 }
