@@ -98,7 +98,8 @@ fn wrap(text: &str) -> Vec<String> {
 
 /// The report as a text of a few paragraphs.
 pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
-    let pairs = |list: &[(String, String)]| list.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join(" ");
+    let pairs =
+        |list: &[(String, String)]| list.iter().map(|(n, v)| format!("{n}={}", short(v))).collect::<Vec<_>>().join(" ");
     let mut out =
         format!("{}  {}\n", Style::Bold.paint(&report.layer, color), pairs(&report.sizes)).trim_end().to_owned();
     let mut facts = vec![pairs(&report.extents), report.float.name().to_owned(), report.backend.name().to_owned()];
@@ -258,6 +259,14 @@ fn against(a: Against) -> &'static str {
 
 fn error(x: f64) -> String {
     if x == 0.0 { "0".to_owned() } else { format!("{x:.1e}") }
+}
+
+/// A constant in at most six decimals: enough to recognise it.
+fn short(number: &str) -> String {
+    match number.parse::<f64>() {
+        Ok(x) if number.len() > 8 && number.contains('.') => format!("{}", (x * 1e6).round() / 1e6),
+        _ => number.to_owned(),
+    }
 }
 
 /// A number with a decimal prefix: `12.3 M`.

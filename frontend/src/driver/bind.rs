@@ -242,10 +242,8 @@ impl<'g> Found<'g> {
                     let axis = &graph.axis(axis).name;
                     let d =
                         error(format!("has {n} elements along `{axis}` in the file {:?}, not {size}", tensor.shape));
-                    let size = &graph.domain(domain).name;
-                    return Err(Box::new(
-                        d.hint(format!("sizes are set by `-D NAME=VALUE`; that of `{axis}` is `{size}`")),
-                    ));
+                    let hint = "sizes are set by `-D NAME=VALUE`, or by the metadata `sizes` of the file";
+                    return Err(Box::new(d.hint(hint)));
                 }
                 Extent::Const(_) | Extent::Derived { .. } => {}
                 Extent::Runtime | Extent::Ragged(_) => {

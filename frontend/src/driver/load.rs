@@ -46,7 +46,8 @@ pub struct Loaded {
 /// Everything that is wrong with the file, with the sources.
 pub fn load(path: &Path, options: &LoadOptions, watch: &mut Watch<'_>) -> Result<Loaded, Failure> {
     let place = Place::of(path);
-    let bytes = place.read(SourceMap::MAX_BYTES as u64)?;
+    // A source that is too large gets a message of its own from the map; a limit there must be all the same.
+    let bytes = place.read(64 * SourceMap::MAX_BYTES as u64)?;
     let folder = match &place {
         Place::File(path) => path.parent().unwrap_or(Path::new("")).to_owned(),
         Place::Standard => PathBuf::new(),

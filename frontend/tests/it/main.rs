@@ -4,10 +4,12 @@
     reason = "supporting functions that cannot read the repository or build their input fail the test that called them"
 )]
 
+mod cli;
 mod codes;
 mod docs;
 mod fmt;
 mod golden;
+mod plans;
 mod random;
 mod robustness;
 mod sema;

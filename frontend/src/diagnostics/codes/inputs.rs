@@ -53,7 +53,7 @@ codes! {
     }
     E0516 = "runtime extent that is unknown or contradictory" {
         "The extents of `axis` declarations come from the shapes of the inputs, where every tensor must agree, or from `-D` where no input has the axis. They are at least 1.",
-        wrong: "$ weft run layer.weft -D t=5 --inputs inputs.safetensors --outputs y.safetensors",
+        wrong: "$ weft run layer.weft -D t=6 --inputs inputs.safetensors --outputs y.safetensors",
         right: "$ weft run layer.weft --inputs inputs.safetensors --outputs y.safetensors",
     }
     E0517 = "metadata that cannot be understood" {
@@ -63,7 +63,7 @@ codes! {
     }
     E0518 = "more memory or work than there may be" {
         "A tensor has at most 2^31 elements. The evaluator and the interpreter are there to check kernels, not to replace them, and refuse what would keep them busy for hours.",
-        wrong: "$ weft check layer.weft -D t=2000000000",
+        wrong: "$ weft check layer.weft -D t=1000000000",
         right: "$ weft check layer.weft -D t=64",
     }
     E0519 = "text that is not an IR" {

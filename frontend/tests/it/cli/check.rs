@@ -1,0 +1,180 @@
+//! `weft check`
+
+use super::{BACKENDS, Folder, LAYER, floats};
+use crate::support::root;
+use serde_json::Value;
+use weft::driver::{TensorFile, encode};
+use weft_ir::eval::Elements;
+
+/// Path of a golden file and of the example that it is for.
+fn golden(name: &str) -> (String, String) {
+    let layer = name.split('.').next().unwrap();
+    let file = root().join(format!("tests/golden/{name}.safetensors"));
+    let example = root().join(format!("examples/{layer}.weft"));
+    (example.display().to_string(), file.display().to_string())
+}
+
+#[track_caller]
+fn agrees(name: &str) {
+    let folder = Folder::new();
+    let (example, file) = golden(name);
+    for backend in BACKENDS {
+        let report = folder.weft(&["check", &example, "--golden", &file, "--backend", backend, "--json"]).good().json();
+        assert_eq!(report["ok"], true, "{name} on {backend}");
+        assert_eq!(report["backend"], backend);
+        let against = |what: &str| {
+            let rows = report["outputs"].as_array().unwrap();
+            rows.iter().filter(|o| o["against"] == what && o["ok"] == true).count()
+        };
+        let outputs = if name.starts_with("transformer_vq") { 3 } else { 1 };
+        assert_eq!(against("golden"), outputs, "{name} on {backend}");
+        assert_eq!(against("evaluator"), if backend == "evaluator" { 0 } else { outputs });
+        assert_eq!(report["kernels"].as_array().unwrap().is_empty(), backend == "evaluator");
+        let decides = !name.starts_with("attamba.");
+        assert_eq!(report["decisions"].as_array().unwrap().is_empty(), !decides || backend == "evaluator");
+        assert_eq!(report["causal"], true);
+    }
+}
+
+macro_rules! goldens {
+    ($($test:ident = $name:literal;)*) => { $(#[test] fn $test() { agrees($name); })* };
+}
+
+goldens! {
+    attamba_small = "attamba.small";
+    attamba_gqa_ragged = "attamba.gqa_ragged";
+    attamba_sparsek_small = "attamba_sparsek.small";
+    attamba_sparsek_ragged = "attamba_sparsek.ragged";
+    sparsek_small = "sparsek.small";
+    sparsek_ragged = "sparsek.ragged";
+    transformer_vq_small = "transformer_vq.small";
+    transformer_vq_ragged = "transformer_vq.ragged";
+}
+
+/// The table as people see it. Times vary, and are left out.
+#[test]
+fn the_table() {
+    let folder = Folder::new();
+    let (example, file) = golden("transformer_vq.small");
+    let done = folder.weft(&["check", &example, "--golden", &file, "--backend", "interpreter"]).good();
+    let shown = done.stdout().replace(&root().display().to_string(), "..");
+    let steady: Vec<&str> = shown.lines().filter(|l| !l.contains(" ms") && !l.contains(" s ·")).collect();
+    insta::assert_snapshot!(steady.join("\n"));
+}
+
+#[test]
+fn a_mismatch_is_seen() {
+    let folder = Folder::new();
+    let (example, file) = golden("sparsek.small");
+    let good = TensorFile::parse("golden", &std::fs::read(&file).unwrap()).unwrap();
+    let mut entries: Vec<_> = good.tensors.iter().map(|(n, t)| floats(n, &t.shape, |i| t.to_f64()[i])).collect();
+    let y = entries.iter_mut().find(|e| e.name == "out.y").unwrap();
+    if let Elements::F64(x) = &mut y.tensor.data {
+        x[17] += 1.0;
+    }
+    let sizes = TensorSizes(&good).json();
+    folder.write("bad.safetensors", encode(&entries, &[("layer", "sparsek".into()), ("sizes", sizes)]).unwrap());
+    for backend in BACKENDS {
+        let args = ["check", &example, "--golden", "bad.safetensors", "--backend", backend];
+        let done = folder.weft(&args).fails(1, "mismatch");
+        assert!(done.stdout().contains("1.0e0"), "the largest error is shown:\n{}", done.stdout());
+        let report = folder.weft(&[&args[..], &["--json"]].concat()).json();
+        assert_eq!(report["ok"], false);
+    }
+}
+
+/// Sizes of a file as the JSON of its metadata.
+struct TensorSizes<'a>(&'a TensorFile);
+
+impl TensorSizes<'_> {
+    fn json(&self) -> String {
+        let sizes: serde_json::Map<String, Value> =
+            self.0.sizes.iter().map(|(n, v)| (n.clone(), serde_json::from_str(&v.to_string()).unwrap())).collect();
+        Value::Object(sizes).to_string()
+    }
+}
+
+/// Nothing is needed but the source.
+#[test]
+fn generated_inputs() {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    for backend in ["interpreter", "cranelift"] {
+        let args = ["check", "layer.weft", "-D", "t=37", "-D", "b=3", "-D", "WIN=5", "--backend", backend, "--json"];
+        let report = folder.weft(&args).good().json();
+        assert_eq!(report["extents"], serde_json::json!({ "b": 3, "t": 37 }));
+        assert_eq!(report["sizes"], serde_json::json!({ "E": 4, "WIN": 5 }));
+        assert_eq!(report["outputs"][0]["elements"], 3 * 37 * 4);
+        assert_eq!(report["rows"], Value::Null);
+    }
+    let seeds = ["0", "1"].map(|seed| {
+        let args = ["check", "layer.weft", "--seed", seed, "--backend", "cranelift", "--json"];
+        folder.weft(&args).good().json()["outputs"][0]["relative_l2"].as_f64().unwrap()
+    });
+    assert_ne!(seeds[0], seeds[1], "seeds give other inputs");
+}
+
+#[test]
+fn long_sequences_are_sampled() {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    let check = |extra: &[&str]| {
+        let args = [&["check", "layer.weft", "--json", "-D", "b=1"], extra].concat();
+        folder.weft(&args).good().json()
+    };
+    let report = check(&["-D", "t=3000"]);
+    let positions: Vec<u64> =
+        report["rows"]["positions"].as_array().unwrap().iter().map(|p| p.as_u64().unwrap()).collect();
+    assert_eq!((positions.len(), positions[0], positions[31]), (32, 0, 2999));
+    assert_eq!(report["outputs"][0]["elements"], 32 * 4);
+    assert_eq!(check(&["-D", "t=3000", "--rows", "all"])["outputs"][0]["elements"], 3000 * 4);
+    assert_eq!(check(&["-D", "t=100", "--rows", "7"])["outputs"][0]["elements"], 7 * 4);
+    let shown = folder.weft(&["check", "layer.weft", "-D", "t=3000"]).good().stdout();
+    assert!(shown.contains("compared with the evaluator at 32 positions of t"), "{shown}");
+}
+
+#[test]
+fn one_of_several_layers() {
+    let folder = Folder::new();
+    let two = format!("{LAYER}\nlayer other {{\n  axis  b, t: time\n  in    x[b,t]\n  out y[b,t] = -x\n}}\n");
+    folder.write("two.weft", two);
+    folder.weft(&["check", "two.weft"]).fails(1, "E0111");
+    let report = folder.weft(&["check", "two.weft", "--layer", "other", "--json"]).good().json();
+    assert_eq!(report["layer"], "other");
+}
+
+#[test]
+fn modules_are_found_beside_the_file() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.0.join("sub")).unwrap();
+    folder.write("sub/twice.weft", "fn twice(x) = 2 * x\n");
+    folder
+        .write("sub/layer.weft", "use twice\nlayer l {\n  axis b, t: time\n  in x[b,t]\n  out y[b,t] = twice(x)\n}\n");
+    let done = folder.weft(&["check", "sub/layer.weft"]);
+    done.good();
+}
+
+#[test]
+fn phases_are_timed_and_shown() {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    let args = ["check", "layer.weft", "-D", "t=8", "--time-passes", "--print-after", "canonicalise"];
+    let done = folder.weft(&[&args[..], &["--print-after", "schedule"]].concat()).good();
+    for word in ["; after canonicalise\ngraph window", "; after schedule\nplan window", "phase", "elaborate", "total"] {
+        assert!(done.stderr.contains(word), "no {word:?} in\n{}", done.stderr);
+    }
+    assert!(!done.stderr.contains("; after lower"));
+    let plain = folder.weft(&["check", "layer.weft", "-D", "t=8"]).good();
+    assert_eq!(plain.stderr, "", "nothing else is said");
+}
+
+#[test]
+fn notes_are_shown_on_request() {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    let notes = folder.weft(&["check", "layer.weft", "-D", "t=8", "--json"]).good().json()["notes"].clone();
+    let first = notes[0].as_str().unwrap();
+    let shown = |extra: &[&str]| folder.weft(&[&["check", "layer.weft", "-D", "t=8"], extra].concat()).good().stdout();
+    assert!(shown(&["--notes"]).contains(first));
+    assert!(!shown(&[]).contains(first));
+}

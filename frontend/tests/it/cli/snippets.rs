@@ -1,0 +1,65 @@
+//! The command lines of `weft explain` do what they say: `wrong` ends with its code, `right` without an error.
+
+use super::{Folder, LAYER, file, inputs, ints};
+use weft::diagnostics::Code;
+use weft::driver::{Entry, encode};
+use weft_ir::DType;
+use weft_ir::eval::Tensor;
+
+/// The files that the command lines speak of.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    folder.write("inputs.safetensors", file(&inputs()));
+    let mut misspelled = inputs();
+    misspelled[1].name = "gian".to_owned();
+    folder.write("misspelled.safetensors", file(&misspelled));
+    let mut truths = inputs();
+    truths[0] = Entry { name: "x".to_owned(), tensor: Tensor::bools(&[2, 5, 4], vec![true; 40]), dtype: DType::Bool };
+    folder.write("truths.safetensors", file(&truths));
+    for (name, lengths) in [("ragged", [3, 5]), ("too_long", [3, 6])] {
+        let mut entries = inputs();
+        entries.push(ints("t.len", &lengths));
+        folder.write(&format!("{name}.safetensors"), file(&entries));
+    }
+    folder.write("bad_sizes.safetensors", encode(&inputs(), &[("sizes", "E=4".to_owned())]).unwrap());
+    folder.weft(&["compile", "layer.weft", "-o", "emitted", "--emit", "graph"]).good();
+    folder.write("layer.graph", folder.read("emitted/window.graph"));
+    let layer = |body: &str| format!("layer l {{\n  axis  b, t: time\n  index j: t\n  in    x[b,t]\n{body}}}\n");
+    folder.write("outer.weft", layer("  out y[b,t,j] = if j <= t then x * x[b,j] else 0\n"));
+    folder.write("unscheduled.weft", layer("  out y[b,t] = kth[j](x[b,j] where j <= t, t + 1)\n"));
+    folder.write("undefined.weft", layer("  let n[b,t]: i32 = cast((x - x) / (x - x), i32)\n  out y[b,t] = x * n\n"));
+    folder.write("model.weft", LAYER).write("model.safetensors", [0x80, 0x81]);
+    folder.write("corpus.txt", "# text\n".repeat(3 << 20));
+    let first = LAYER.replace("layer window", "layer first");
+    folder.write("two_layers.weft", format!("{first}\n{LAYER}"));
+    // Every function uses its argument twice, in ways that cannot be one term.
+    let level = |i: usize| format!("fn f{}(x) = f{i}(sin(x)) * f{i}(cos(x))\n", i + 1);
+    let doubling = format!("fn f0(x) = x\n{}", (0..24).map(level).collect::<String>());
+    folder.write("doubling.weft", doubling + &layer("  out y[b,t] = f24(x)\n"));
+    folder
+}
+
+#[test]
+fn command_lines_do_what_they_show() {
+    let folder = folder();
+    let mut shown = String::new();
+    for code in Code::all().filter(|c| c.wrong().is_command()) {
+        // Two lines that differ in a module's text, a term that the checks before should not let through, and a machine that is
+        // not this one: no files make these.
+        if ["E0110", "E0308", "E0605"].contains(&code.as_str()) {
+            continue;
+        }
+        let args = |line: &'static str| line.split_whitespace().skip(1).collect::<Vec<_>>();
+        folder.weft(&args(code.right().text())).good();
+        let wrong = code.wrong().text();
+        let done = folder.weft(&args(wrong));
+        assert_eq!(done.code, 1, "{wrong}");
+        let done = done.fails(1, code.as_str());
+        // Messages of the front end have pictures in its own tests.
+        if code.as_str() >= "E0501" {
+            shown += &format!("$ {wrong}\n{}\n", done.stderr);
+        }
+    }
+    insta::assert_snapshot!(shown);
+}
