@@ -143,8 +143,15 @@ impl Scheduler {
 
     /// Makes the kernel of an output.
     pub(crate) fn output(&mut self, out: &Output) -> Result<(), Error> {
-        let (home, _) = self.at_home(out.node)?;
-        let out = Output { axes: out.axes.iter().map(|&a| self.home(a)).collect(), ..out.clone() };
+        let (home, back) = self.at_home(out.node)?;
+        // An axis on which the term does not depend goes home too, unless another one of its domain is there.
+        let taken = |a: AxisId| back.iter().any(|&(to, _)| to == a);
+        let to = |&a: &AxisId| match back.iter().find(|&&(_, from)| from == a) {
+            Some(&(to, _)) => to,
+            None if taken(self.home(a)) => a,
+            None => self.home(a),
+        };
+        let out = Output { axes: out.axes.iter().map(to).collect(), ..out.clone() };
         let known = self.stored.get(&home).copied();
         let read = self.compute(known.unwrap_or(home), Some(&out))?;
         // Whoever needs the same value later reads the output.

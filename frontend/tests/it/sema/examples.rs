@@ -13,15 +13,3 @@ fn examples_compile_without_a_message() {
         }
     }
 }
-
-#[test]
-#[ignore = "prints"]
-fn show() {
-    let name = std::env::var("SHOW").unwrap();
-    for (path, text) in sources() {
-        if path.ends_with(&name) {
-            let c = super::good(&text);
-            println!("{}\n{:?}\n{:#?}", c.graph, c.recurrences, c.clocks);
-        }
-    }
-}

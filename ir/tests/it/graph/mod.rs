@@ -7,5 +7,4 @@ mod naive;
 mod ops;
 mod random;
 mod smoke;
-mod speed;
 mod text;

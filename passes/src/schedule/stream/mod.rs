@@ -1,0 +1,272 @@
+//! Kernels that stream a long axis past a tile of rows.
+
+mod groups;
+mod split;
+mod walk;
+
+use super::emit::Emitter;
+use super::store::Target;
+use super::{Error, Scheduler};
+use rustc_hash::{FxHashMap, FxHashSet};
+use weft_ir::graph::{AxisId, DomainId, Extremum, InputId, MapFn, NodeId, Op};
+use weft_ir::kernel::{KernelBuilder, Role};
+
+/// How the elements of a reduction are put together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fold {
+    Sum,
+    Extremum(Extremum),
+}
+
+/// A reduction over a streamed axis.
+struct Reduction {
+    node: NodeId,
+    fold: Fold,
+    guards: Vec<NodeId>,
+    factors: Vec<NodeId>,
+    /// Its scale, where it keeps one; index of its group.
+    scale: Option<NodeId>,
+    group: Option<usize>,
+    /// Short axes that it sums as well.
+    shorts: Vec<AxisId>,
+    /// Stand-in for its value after the streams.
+    accumulator: Option<(InputId, NodeId)>,
+}
+
+/// Reductions under one running maximum.
+struct Group {
+    members: Vec<usize>,
+    maximum: (InputId, NodeId),
+}
+
+/// What one reduction gets from one stream.
+struct Term {
+    reduction: usize,
+    mantissas: Vec<NodeId>,
+    scale: Option<NodeId>,
+}
+
+/// One pass over part of the streamed axis.
+struct Stream {
+    /// The loop's axis; none for a single position.
+    axis: Option<AxisId>,
+    /// The streamed position in terms of the loop's axis.
+    position: NodeId,
+    guards: Vec<NodeId>,
+    terms: Vec<Term>,
+}
+
+impl Scheduler {
+    /// A kernel for a term with streamed reductions in it.
+    pub(crate) fn stream_kernel(
+        &mut self,
+        name: &str,
+        body: NodeId,
+        found: &[NodeId],
+        target: &Target,
+    ) -> Result<(), Error> {
+        let domain = self.stream_domain(found[0])?;
+        let axis = self.c.g.add_axis("j", domain);
+        // A sum over a batch alone is an outer loop around a single step.
+        let batch = !self.c.is_long(axis);
+        let mut outer: Vec<AxisId> = Vec::new();
+        let mut reductions = Vec::new();
+        for &s in found {
+            if self.stream_domain(s)? != domain {
+                return self.unsupported(s, "sums over two kinds of long axes in one stored value");
+            }
+            let r = self.reduction(s, axis, batch, body, &mut outer)?;
+            reductions.push(r);
+        }
+        let groups = self.group(&mut reductions, body)?;
+        let streams = self.streams(&reductions, axis, batch)?;
+        for s in &streams {
+            let kind = match s.axis {
+                None => "one position".to_owned(),
+                Some(a) if a == axis => "a dense range".to_owned(),
+                Some(_) => "a stride".to_owned(),
+            };
+            self.notes.push(format!("{name}: a stream over {kind} feeds {} reductions", s.terms.len()));
+        }
+        if !groups.is_empty() {
+            self.notes.push(format!(
+                "{name}: {} running maxima for {} sums of exponentials",
+                groups.len(),
+                groups.iter().map(|g| g.members.len()).sum::<usize>()
+            ));
+        }
+        let epilogue = self.epilogue(name, body, &reductions, &groups, target)?;
+        let float = self.float_elem()?;
+        let mut plan = std::mem::take(&mut self.plan);
+        let kb = KernelBuilder::new(&mut plan, name);
+        let mut e = Emitter::new(self, kb, float);
+        let made = e.emit_streams(&reductions, &groups, &streams, axis, &outer, &epilogue, target);
+        let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
+        self.plan = plan;
+        finished.map(|_| ())
+    }
+
+    /// The domain that a reduction streams.
+    pub(crate) fn stream_domain(&self, id: NodeId) -> Result<DomainId, Error> {
+        let bound = self.c.g.op(id).bound();
+        let long: Vec<AxisId> = bound.iter().copied().filter(|&a| self.c.is_long(a)).collect();
+        let runtime = bound.iter().copied().find(|&a| self.c.g.static_extent(a).is_none());
+        match (long.as_slice(), runtime) {
+            ([a], _) => Ok(self.c.g.axis(*a).domain),
+            ([], Some(a)) => Ok(self.c.g.axis(a).domain),
+            _ => self.unsupported(id, "a sum over two long axes at once"),
+        }
+    }
+
+    fn reduction(
+        &mut self,
+        id: NodeId,
+        axis: AxisId,
+        batch: bool,
+        body: NodeId,
+        outer: &mut Vec<AxisId>,
+    ) -> Result<Reduction, Error> {
+        let op = self.c.g.op(id).clone();
+        let fold = match &op {
+            Op::Ein { .. } => Fold::Sum,
+            Op::Reduce { extremum, .. } => Fold::Extremum(*extremum),
+            _ => return self.unsupported(id, format!("`{}` over a long axis", op.name())),
+        };
+        let domain = self.c.g.axis(axis).domain;
+        let mut map = Vec::new();
+        let mut shorts = Vec::new();
+        for &a in op.bound() {
+            if !batch && self.c.g.axis(a).domain == domain && map.is_empty() {
+                map.push((a, self.c.make(&Op::Index(axis), &[])?));
+            } else if self.c.g.static_extent(a).is_some() {
+                shorts.push(a);
+            } else {
+                // A batch that is summed: an outer loop, under the name that its extents refer to.
+                let home = self.home(a);
+                if home != a {
+                    map.push((a, self.c.make(&Op::Index(home), &[])?));
+                }
+                if !outer.contains(&home) {
+                    outer.push(home);
+                }
+            }
+        }
+        let args = self.c.g.args(id).to_vec();
+        let mut all = Vec::new();
+        for a in args {
+            all.push(self.c.substitute(a, &map)?);
+        }
+        let factors = all.split_off(op.guards());
+        let guards = all;
+        let mut r = Reduction { node: id, fold, guards, factors, scale: None, group: None, shorts, accumulator: None };
+        if fold == Fold::Sum {
+            let mut scales = Vec::new();
+            for &f in &r.factors.clone() {
+                let (_, s) = self.scaled(f)?;
+                scales.extend(s);
+            }
+            if !scales.is_empty() {
+                let total = self.c.sum_of(&scales)?;
+                if !self.is_bounded(total) || self.is_divided_by(body, id) {
+                    r.scale = Some(total);
+                }
+            }
+        }
+        Ok(r)
+    }
+
+    /// Does the value of a sum reach a reciprocal or a logarithm, so that its relative accuracy matters?
+    fn is_divided_by(&self, body: NodeId, sum: NodeId) -> bool {
+        let mut stack = vec![body];
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if !seen.insert(n) {
+                continue;
+            }
+            if matches!(self.c.g.op(n), Op::Map(MapFn::Inv | MapFn::Inv0 | MapFn::Log))
+                && self.find(n, |_| false).is_none()
+                && self.contains(n, sum)
+            {
+                return true;
+            }
+            stack.extend(self.c.g.args(n));
+        }
+        false
+    }
+
+    fn contains(&self, id: NodeId, goal: NodeId) -> bool {
+        let mut stack = vec![id];
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if n == goal {
+                return true;
+            }
+            if seen.insert(n) {
+                stack.extend(self.c.g.args(n));
+            }
+        }
+        false
+    }
+
+    /// The stored term with accumulators for its reductions: mantissa and scale.
+    fn epilogue(
+        &mut self,
+        name: &str,
+        body: NodeId,
+        reductions: &[Reduction],
+        groups: &[Group],
+        target: &Target,
+    ) -> Result<Epilogue, Error> {
+        let mut map = FxHashMap::default();
+        for r in reductions {
+            let Some((_, value)) = r.accumulator else { continue };
+            let value = match r.group {
+                None => value,
+                Some(g) => {
+                    let e = self.c.map(MapFn::Exp, &[groups[g].maximum.1])?;
+                    self.c.product_of(&[value, e])?
+                }
+            };
+            map.insert(r.node, value);
+        }
+        let body = self.replace(body, &mut map)?;
+        let (mantissa, scale) = self.scaled(body)?;
+        let Some(scale) = scale else { return Ok(Epilogue { value: mantissa, scale: None }) };
+        if target.is_output || self.is_bounded(scale) {
+            return Ok(Epilogue { value: self.collapse((mantissa, Some(scale)))?, scale: None });
+        }
+        // A ragged axis keeps its batch axis, or rows beyond the first document's length would have no scale.
+        let own: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a)).collect();
+        let batch = |a: AxisId| own.iter().any(|&o| self.c.g.ragged_over(self.c.g.axis(o).domain) == Some(a));
+        let axes: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a) || batch(a)).collect();
+        let (input, read) = self.side_buffer(&format!("{name}_scale"), &axes, target.dtype, Role::Temp)?;
+        target.maximum.set(Some(read));
+        self.notes.push(format!("{name}: stored as a mantissa and a scale"));
+        Ok(Epilogue { value: mantissa, scale: Some((input, scale)) })
+    }
+
+    /// The term with some subterms replaced.
+    pub(crate) fn replace(&mut self, id: NodeId, map: &mut FxHashMap<NodeId, NodeId>) -> Result<NodeId, Error> {
+        if let Some(&to) = map.get(&id) {
+            return Ok(to);
+        }
+        let args = self.c.g.args(id).to_vec();
+        if args.is_empty() || matches!(self.c.g.op(id), Op::Sub { .. }) {
+            return Ok(id);
+        }
+        let mut new = Vec::with_capacity(args.len());
+        for a in args {
+            new.push(self.replace(a, map)?);
+        }
+        let op = self.c.g.op(id).clone();
+        let made = self.c.make(&op, &new)?;
+        map.insert(id, made);
+        Ok(made)
+    }
+}
+
+/// What is stored after the streams.
+struct Epilogue {
+    value: NodeId,
+    scale: Option<(InputId, NodeId)>,
+}
