@@ -4,7 +4,7 @@ codes! {
     E0601 = "memory that grows with the square of the length" {
         "Some value over two axes that both grow with the length of the sequence would have to be stored: no kernel computes it where it is used. The message shows the way from the output to it. `--allow-quadratic-memory` stores it all the same; the evaluator always does.",
         wrong: "$ weft check outer.weft",
-        right: "$ weft check outer.weft --backend evaluator",
+        right: "$ weft check outer.weft --allow-quadratic-memory",
     }
     E0602 = "layer that has no schedule" {
         "The scheduler has no kernel for some value of the layer; the message says which. The evaluator runs every layer.",

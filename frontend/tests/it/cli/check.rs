@@ -178,3 +178,20 @@ fn notes_are_shown_on_request() {
     assert!(shown(&["--notes"]).contains(first));
     assert!(!shown(&[]).contains(first));
 }
+
+/// An output over two positions is refused with its name, and stored where that is asked for.
+#[test]
+fn quadratic_memory_is_asked_for() {
+    let text = "layer pairs {\n  size  E = 4\n  axis  b, t: time\n  index j: t, e: E\n  in    x[b,t,e]\n  \
+                out y[b,t,j] = sum(e: x * x[b,j,e] where j <= t)\n}\n";
+    let folder = Folder::new();
+    folder.write("pairs.weft", text);
+    for backend in ["interpreter", "cranelift"] {
+        let args = ["check", "pairs.weft", "-D", "b=2", "-D", "t=37", "--backend", backend];
+        folder.weft(&args).fails(1, "E0601");
+        let allowed: Vec<&str> = args.into_iter().chain(["--allow-quadratic-memory", "--json"]).collect();
+        let report = folder.weft(&allowed).good().json();
+        assert_eq!(report["ok"], true, "{backend}");
+        assert!(report["outputs"].as_array().unwrap().iter().any(|o| o["against"] == "evaluator" && o["ok"] == true));
+    }
+}
