@@ -16,8 +16,8 @@
 //!   is multiplied.
 //! * Bound axes have names by domain and depth, so that equal sums are one node.
 //! * `sub` stands only before inputs, `prev`, and *row values*: terms over at most one long axis that contain a
-//!   reduction. Those will be stored, and the substitution is the index map of the read. It is pushed through all
-//!   else.
+//!   reduction, and dear functions of positions alone (tables). Those will be stored, and the substitution is the index
+//!   map of the read. It is pushed through all else.
 //! * `stop` is its operand, `ste` its value: gradients are taken before this pass.
 //!
 //! # Long and short axes
@@ -36,7 +36,7 @@ pub mod sums;
 use crate::canon::fingerprint::Fingerprints;
 use rustc_hash::FxHashMap;
 use weft_ir::DType;
-use weft_ir::graph::{AxisId, DomainId, Error, Graph, NodeId, Op, Output, RecDecl, RecId};
+use weft_ir::graph::{AxisId, DomainId, Error, Graph, MapFn, NodeId, Op, Output, RecDecl, RecId};
 
 pub use axes::is_long_domain;
 pub use ints::IntForm;
@@ -65,6 +65,27 @@ pub fn canonicalise(graph: &Graph, settings: Settings) -> Result<Graph, Error> {
     Ok(canon.g)
 }
 
+/// What is somewhere in a term.
+#[derive(Clone, Copy, Default, Debug)]
+struct Contents {
+    /// A reduction, recurrence or decision.
+    reduction: bool,
+    /// A reduction over a long axis, or a recurrence.
+    long_reduction: bool,
+    /// An input or a recurrence.
+    data: bool,
+}
+
+impl Contents {
+    fn join(self, other: Self) -> Self {
+        Self {
+            reduction: self.reduction || other.reduction,
+            long_reduction: self.long_reduction || other.long_reduction,
+            data: self.data || other.data,
+        }
+    }
+}
+
 /// The graph being made, with what its smart constructors need. Axes and domains keep the ids that they have in the
 /// source graph; canonical bound axes come after them.
 pub struct Canon {
@@ -74,8 +95,8 @@ pub struct Canon {
     prints: Fingerprints,
     /// Depth of binders in a node, by id.
     depth: Vec<u32>,
-    /// Does a node contain a reduction, recurrence or decision, by id; and one over a long axis?
-    heavy: Vec<(bool, bool)>,
+    /// What nodes contain, by id.
+    contents: Vec<Contents>,
     long: Vec<bool>,
     bound: FxHashMap<(DomainId, u32, u32), AxisId>,
     recs: FxHashMap<RecId, RecId>,
@@ -105,7 +126,7 @@ impl Canon {
             g,
             settings,
             depth: Vec::new(),
-            heavy: Vec::new(),
+            contents: Vec::new(),
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
@@ -122,7 +143,7 @@ impl Canon {
             g: graph,
             settings,
             depth: Vec::new(),
-            heavy: Vec::new(),
+            contents: Vec::new(),
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
@@ -155,16 +176,15 @@ impl Canon {
             let op = self.g.op(id);
             let inner = self.g.args(id).iter().map(|a| self.depth[a.index()]).max().unwrap_or(0);
             self.depth.push(inner + u32::from(op.is_reduction()));
-            let (mut any, mut long) = self
-                .g
-                .args(id)
-                .iter()
-                .fold((false, false), |(x, y), a| (x | self.heavy[a.index()].0, y | self.heavy[a.index()].1));
-            if op.is_reduction() || matches!(op, Op::Rec(_)) {
-                any = true;
-                long |= matches!(op, Op::Rec(_)) || op.bound().iter().any(|&a| self.is_long(a));
-            }
-            self.heavy.push((any, long));
+            let below =
+                self.g.args(id).iter().map(|a| self.contents[a.index()]).fold(Contents::default(), Contents::join);
+            let reduces = op.is_reduction() || matches!(op, Op::Rec(_));
+            let long = matches!(op, Op::Rec(_)) || op.bound().iter().any(|&a| self.is_long(a));
+            self.contents.push(Contents {
+                reduction: below.reduction || reduces,
+                long_reduction: below.long_reduction || (reduces && long),
+                data: below.data || matches!(op, Op::Input(_) | Op::Prev(_) | Op::Rec(_)),
+            });
             self.prints.push(&self.g, id);
         }
     }
@@ -178,13 +198,13 @@ impl Canon {
     /// Does a term contain a reduction, a recurrence or a decision?
     #[must_use]
     pub fn is_heavy(&self, id: NodeId) -> bool {
-        self.heavy[id.index()].0
+        self.contents[id.index()].reduction
     }
 
     /// Does a term contain a reduction over a long axis, or a recurrence?
     #[must_use]
     pub fn has_long_reduction(&self, id: NodeId) -> bool {
-        self.heavy[id.index()].1
+        self.contents[id.index()].long_reduction
     }
 
     /// Long free axes of a term.
@@ -197,6 +217,19 @@ impl Canon {
     #[must_use]
     pub fn is_row_value(&self, id: NodeId) -> bool {
         self.is_heavy(id) && self.long_axes(id).len() <= 1
+    }
+
+    /// Does a term depend on positions and constants only?
+    #[must_use]
+    pub fn is_data_free(&self, id: NodeId) -> bool {
+        !self.contents[id.index()].data
+    }
+
+    /// A dear function of positions alone, over at most one long axis: it will be stored as a table, and computed in float64.
+    #[must_use]
+    pub fn is_table(&self, id: NodeId) -> bool {
+        let dear = matches!(self.g.op(id), Op::Map(MapFn::Sin | MapFn::Cos | MapFn::Pow | MapFn::Tanh));
+        dear && self.is_data_free(id) && !self.g.free(id).is_empty() && self.long_axes(id).len() <= 1
     }
 
     /// Canonical form of a node of another graph with the same axes.

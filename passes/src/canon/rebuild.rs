@@ -8,9 +8,9 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId, Op, Scalar};
 /// Where a substitution that is pushed inwards stops.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stop {
-    /// At every row value: the canonical form.
+    /// At every row value and table: the canonical form.
     AtRowValues,
-    /// At reductions and recurrences only.
+    /// At reductions, recurrences and tables only.
     AtReductions,
     /// Nowhere but at a recurrence: renaming.
     Nowhere,
@@ -225,8 +225,10 @@ impl Canon {
 
     fn stops(&self, id: NodeId, op: &Op, stop: Stop) -> bool {
         match stop {
-            Stop::AtRowValues if !self.inline => self.is_row_value(id),
-            Stop::AtReductions => self.is_row_value(id) && (op.is_reduction() || matches!(op, Op::Rec(_))),
+            Stop::AtRowValues if !self.inline => self.is_row_value(id) || self.is_table(id),
+            Stop::AtReductions => {
+                self.is_table(id) || (self.is_row_value(id) && (op.is_reduction() || matches!(op, Op::Rec(_))))
+            }
             // The axes of a recurrence's declaration cannot be renamed from outside.
             Stop::AtRowValues | Stop::Nowhere => matches!(op, Op::Rec(_)),
         }

@@ -294,7 +294,7 @@ impl Canon {
         let mut seen = FxHashSet::default();
         let mut stack = vec![id];
         while let Some(n) = stack.pop() {
-            if self.heavy[n.index()].1 && seen.insert(n) {
+            if self.contents[n.index()].long_reduction && seen.insert(n) {
                 if self.g.op(n).is_reduction() && self.g.op(n).bound().iter().any(|&a| self.is_long(a)) {
                     found.push(n);
                 }

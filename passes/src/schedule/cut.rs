@@ -40,13 +40,17 @@ impl Scheduler {
         if let Some(&done) = memo.get(&(id, place)) {
             return Ok(done);
         }
-        let made = self.cut_one(id, place, root, memo)?;
+        let made =
+            if id != root && self.is_shared(id)? { self.stored(id)? } else { self.cut_one(id, place, root, memo)? };
+        if id != root && !self.is_read(made) {
+            self.note_computed(id, root)?;
+        }
         memo.insert((id, place), made);
         Ok(made)
     }
 
     fn cut_one(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
-        if id != root && self.is_table(id) && !self.is_table(root) {
+        if id != root && self.c.is_table(id) && !self.c.is_table(root) {
             return self.stored(id);
         }
         let op = self.c.g.op(id).clone();
@@ -61,6 +65,17 @@ impl Scheduler {
                     let renamed = self.c.rename(args[0], &names)?;
                     return self.cut_at(renamed, place, root, memo);
                 }
+                let wrapped = args[0];
+                if !self.is_shared(wrapped)? && self.is_light_wrap(wrapped)? {
+                    let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
+                    let inner = self.c.g.op(wrapped).clone();
+                    let mut new = Vec::new();
+                    for a in self.c.g.args(wrapped).to_vec() {
+                        new.push(self.c.substitute(a, &map)?);
+                    }
+                    let moved = self.c.make(&inner, &new)?;
+                    return self.cut_at(moved, place, root, memo);
+                }
                 let elementwise = !self.c.g.op(args[0]).is_reduction() && !matches!(self.c.g.op(args[0]), Op::Rec(_));
                 let here = place == Place::Root && self.readers(args[0]) <= 1;
                 if elementwise && self.c.is_heavy(args[0]) && (here || !self.is_storable(args[0])) {
@@ -69,7 +84,8 @@ impl Scheduler {
                     let pushed = self.c.push_to_reductions(args[0], &map)?;
                     return self.cut_at(pushed, place, root, memo);
                 }
-                let body = if self.c.is_heavy(args[0]) { self.stored(args[0])? } else { args[0] };
+                let body =
+                    if self.c.is_heavy(args[0]) || self.c.is_table(args[0]) { self.stored(args[0])? } else { args[0] };
                 let mut map = Vec::new();
                 for (&a, &p) in axes.iter().zip(&args[1..]) {
                     map.push((a, self.cut_at(p, Place::Inside, root, memo)?));
@@ -85,6 +101,12 @@ impl Scheduler {
             }
             _ if op.is_reduction() => self.cut_reduction(id, place, root, memo),
             Op::Ein { guards, .. } => {
+                if id == root && *guards == 0 {
+                    let fewer = self.use_products(&args);
+                    if fewer.len() < args.len() {
+                        return self.cut_operands(&op, &fewer, 0, place, root, memo);
+                    }
+                }
                 let args =
                     if place == Place::Root { self.join_strangers(&args, *guards as usize, root)? } else { args };
                 self.cut_operands(&op, &args, *guards as usize, place, root, memo)
@@ -142,7 +164,7 @@ impl Scheduler {
             let elsewhere = op.is_decision()
                 || recurrence
                 || match place {
-                    Place::Root => long && !self.joins(id, root),
+                    Place::Root => (long && !self.joins(id, root)) || self.is_repeated(id, root),
                     Place::Operand => long,
                     Place::Inside => long || self.is_contraction(id),
                 };
@@ -190,14 +212,22 @@ impl Scheduler {
                 }
             }
         }
+        let alone = fs.is_empty() && groups.len() == 1;
         for (_, members) in groups {
+            if alone && let Some((base, power)) = self.power(&members)? {
+                let base =
+                    if self.is_storable(base) { self.stored(base)? } else { self.store_maximal(base, root, memo)? };
+                fs.extend(std::iter::repeat_n(base, power));
+                continue;
+            }
             if let [one] = members[..] {
                 fs.push(self.store_maximal(one, root, memo)?);
                 continue;
             }
             let product = self.c.product_of(&members)?;
             let storable = members.iter().all(|&f| self.is_storable(f));
-            if storable && members.iter().any(|&f| self.c.is_heavy(f)) && self.is_no_larger(product, &members) {
+            let one = storable && members.iter().any(|&f| self.c.is_heavy(f)) && self.is_no_larger(product, &members);
+            if one && !(self.is_light_wrap(product)? && !self.is_shared(product)?) {
                 fs.push(self.stored(product)?);
             } else {
                 for f in members {
@@ -206,6 +236,36 @@ impl Scheduler {
             }
         }
         Ok(self.c.ein(axes, &gs, &fs)?)
+    }
+
+    /// Factors of a sum that are all there is in it, as a power of one product: a norm's sum of squares reads one operand.
+    fn power(&mut self, factors: &[NodeId]) -> Result<Option<(NodeId, usize)>, Error> {
+        let mut distinct: Vec<NodeId> = Vec::new();
+        for &f in factors {
+            if !distinct.contains(&f) {
+                distinct.push(f);
+            }
+        }
+        let count = |f: NodeId| factors.iter().filter(|&&x| x == f).count();
+        let power = count(distinct[0]);
+        if power < 2 || distinct.iter().any(|&f| count(f) != power) {
+            return Ok(None);
+        }
+        let base = self.c.product_of(&distinct)?;
+        let heavy = distinct.iter().any(|&f| self.c.is_heavy(f));
+        Ok((heavy && (distinct.len() == 1 || self.is_no_larger(base, &distinct))).then_some((base, power)))
+    }
+
+    /// Factors of a stored product with those replaced that are stored as a product already.
+    fn use_products(&mut self, factors: &[NodeId]) -> Vec<NodeId> {
+        let mut left = factors.to_vec();
+        for (parts, product) in self.products.clone() {
+            if parts.len() < left.len() && parts.iter().all(|p| left.contains(p)) {
+                left.retain(|f| !parts.contains(f));
+                left.push(product);
+            }
+        }
+        left
     }
 
     /// Stores the largest parts of a term that have no axis more than what is reduced in them.
@@ -219,6 +279,12 @@ impl Scheduler {
         if matches!(op, Op::Sub { .. }) || op.is_reduction() || matches!(op, Op::Rec(_)) {
             return self.cut_at(id, Place::Inside, root, memo);
         }
+        if self.is_shared(id)? {
+            return self.stored(id);
+        }
+        if self.is_light_wrap(id)? {
+            return self.cut_operands(&op, &args, op.guards(), Place::Inside, root, memo);
+        }
         if !scale && self.c.g.dtype(id).is_float() && !self.reaches_recurrence(id) && self.is_no_larger(id, &args) {
             return self.stored(id);
         }
@@ -227,6 +293,37 @@ impl Scheduler {
             new.push(self.store_maximal(a, root, memo)?);
         }
         Ok(self.c.make(&op, &new)?)
+    }
+
+    /// Would a kernel that stores `root` compute a sum again for each block of features on which the sum does not depend?
+    fn is_repeated(&self, id: NodeId, root: NodeId) -> bool {
+        let size = |id: NodeId| -> i64 {
+            let short = self.c.g.free(id).iter().filter_map(|a| self.c.g.static_extent(a));
+            short.fold(1, i64::saturating_mul)
+        };
+        self.is_contraction(id) && !self.is_streamed(id) && size(root) / size(id).max(1) > self.options.tiles.block
+    }
+
+    /// One cheap operation on values that are stored anyway: not worth memory of its own.
+    fn is_light_wrap(&mut self, id: NodeId) -> Result<bool, Error> {
+        let cheap = match self.c.g.op(id) {
+            Op::Map(f) => matches!(f, MapFn::Add | MapFn::Mul | MapFn::Max | MapFn::Min),
+            Op::Ein { axes, .. } => axes.is_empty(),
+            _ => false,
+        };
+        if !cheap || self.c.g.args(id).len() > 2 {
+            return Ok(false);
+        }
+        for a in self.c.g.args(id).to_vec() {
+            let stored = match self.c.g.op(a) {
+                Op::Sub { .. } => self.c.g.args(a)[0],
+                _ => a,
+            };
+            if self.c.is_heavy(a) && !self.was_stored(stored)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Would the term take no more memory than the largest of its parts with reductions, as those are stored?
@@ -248,6 +345,15 @@ impl Scheduler {
             _ => None,
         };
         axes.iter().zip(positions).map(name).collect()
+    }
+
+    /// Is a term after the cut nothing but a read of memory?
+    fn is_read(&self, id: NodeId) -> bool {
+        match self.c.g.op(id) {
+            Op::Input(_) => true,
+            Op::Sub { .. } => self.is_read(self.c.g.args(id)[0]),
+            _ => false,
+        }
     }
 
     /// Can a term be stored as it stands, without taking more memory than what is reduced in it?
@@ -277,7 +383,7 @@ impl Scheduler {
     }
 
     /// A contraction: a sum over enough elements, of a product.
-    fn is_contraction(&self, id: NodeId) -> bool {
+    pub(crate) fn is_contraction(&self, id: NodeId) -> bool {
         matches!(self.c.g.op(id), Op::Ein { axes, .. } if {
             let extents = axes.iter().map(|&a| self.c.g.static_extent(a).unwrap_or(i64::MAX));
             extents.fold(1, i64::saturating_mul) >= CONTRACTION
@@ -295,7 +401,7 @@ impl Scheduler {
         self.c.has_long_reduction(id) && self.reaches_recurrence(id)
     }
 
-    fn reaches_recurrence(&self, id: NodeId) -> bool {
+    pub(crate) fn reaches_recurrence(&self, id: NodeId) -> bool {
         let mut stack = vec![id];
         let mut seen = FxHashSet::default();
         while let Some(n) = stack.pop() {
@@ -329,16 +435,5 @@ impl Scheduler {
         let long = all.iter().find(|&&s| self.c.g.op(s).bound().iter().any(|&a| self.c.is_long(a)));
         let primary = long.or(all.first()).and_then(|&s| self.stream_domain(s).ok());
         same_rows && primary.is_none_or(|d| self.stream_domain(sum).is_ok_and(|own| own == d))
-    }
-
-    /// A function of positions alone that is dear: stored as a table, and computed in float64 there.
-    pub(crate) fn is_table(&self, id: NodeId) -> bool {
-        let dear = matches!(self.c.g.op(id), Op::Map(MapFn::Sin | MapFn::Cos | MapFn::Pow | MapFn::Tanh));
-        dear && !self.c.g.free(id).is_empty() && self.c.long_axes(id).len() <= 1 && self.is_data_free(id)
-    }
-
-    /// Does a term depend on positions and constants only?
-    pub(crate) fn is_data_free(&self, id: NodeId) -> bool {
-        self.find(id, |op| matches!(op, Op::Input(_) | Op::Prev(_) | Op::Rec(_))).is_none()
     }
 }

@@ -23,8 +23,11 @@ mod cases;
 mod cut;
 mod emit;
 mod exprs;
+mod identity;
+mod order;
 mod ranges;
 mod recurrence;
+mod reuse;
 mod rows;
 mod scales;
 mod select;
@@ -115,6 +118,13 @@ pub(crate) struct Memory {
     pub(crate) axes: Vec<AxisId>,
 }
 
+/// A value under way: its name, and whether that is the source's.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) name: String,
+    pub(crate) defined: bool,
+}
+
 /// The state of one scheduling.
 pub(crate) struct Scheduler {
     pub(crate) c: Canon,
@@ -126,6 +136,8 @@ pub(crate) struct Scheduler {
     pub(crate) memory: FxHashMap<InputId, Memory>,
     /// Stored values at home axes: the term that reads them.
     pub(crate) stored: FxHashMap<NodeId, NodeId>,
+    /// Stored products: their factors, and the term, at home axes.
+    pub(crate) products: Vec<(Vec<NodeId>, NodeId)>,
     /// Runtime extents, and whether they are ragged.
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
     /// Stored values that may be infinite.
@@ -135,7 +147,13 @@ pub(crate) struct Scheduler {
     /// How many terms of the canonical graph read a term.
     pub(crate) readers: FxHashMap<NodeId, usize>,
     /// Names of values under way, from the output inwards, for error paths.
-    pub(crate) path: Vec<String>,
+    pub(crate) path: Vec<Step>,
+    /// Keys of terms, by id.
+    pub(crate) keys: Vec<identity::Key>,
+    /// Which short axes the layer's own memory has outside which.
+    pub(crate) votes: order::Votes,
+    /// What several kernels need.
+    pub(crate) reuse: reuse::Reuse,
 }
 
 /// Schedules a canonical graph.
@@ -143,6 +161,19 @@ pub(crate) struct Scheduler {
 /// # Errors
 /// [`Error::Quadratic`] and [`Error::Unsupported`] for graphs that it cannot do; the others are bugs.
 pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Scheduled, Error> {
+    let mut reuse = reuse::Reuse::default();
+    for _ in 1..reuse::ROUNDS {
+        let s = round(graph.clone(), settings, options, reuse)?;
+        match s.reuse.clone().next() {
+            Some(next) => reuse = next,
+            None => return Ok(s.finish()),
+        }
+    }
+    Ok(round(graph, settings, options, reuse)?.finish())
+}
+
+/// Schedules once, with what earlier rounds found out.
+fn round(graph: Graph, settings: Settings, options: Options, reuse: reuse::Reuse) -> Result<Scheduler, Error> {
     // An output that another one reads comes first: then it is stored once, as the output. (Operands are older than their users.)
     let mut outputs = graph.outputs.clone();
     outputs.sort_by_key(|o| o.node);
@@ -160,23 +191,32 @@ pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Sc
         decisions: Vec::new(),
         memory: FxHashMap::default(),
         stored: FxHashMap::default(),
+        products: Vec::new(),
         extents: FxHashMap::default(),
         wild: FxHashSet::default(),
         steps: FxHashMap::default(),
         readers,
         path: Vec::new(),
+        keys: Vec::new(),
+        votes: order::Votes::default(),
+        reuse,
     };
+    s.count_votes();
     s.declare_extents();
     s.declare_inputs()?;
     for out in outputs {
-        s.path = vec![format!("out {}", out.name)];
+        s.path = vec![Step { name: out.name.to_string(), defined: true }];
         s.output(&out)?;
     }
-    Ok(Scheduled { plan: s.plan, notes: s.notes, decisions: s.decisions, graph: s.c.g })
+    Ok(s)
 }
 
 impl Scheduler {
-    /// A name for a term: its label, or its op.
+    fn finish(self) -> Scheduled {
+        Scheduled { plan: self.plan, notes: self.notes, decisions: self.decisions, graph: self.c.g }
+    }
+
+    /// A name for a term: its label, or that of the value it is part of with what it does there.
     pub(crate) fn name_of(&self, id: NodeId) -> String {
         let mut at = id;
         loop {
@@ -185,13 +225,28 @@ impl Scheduler {
             }
             match self.c.g.op(at) {
                 Op::Sub { .. } => at = self.c.g.args(at)[0],
-                op => return op.name().to_owned(),
+                op => {
+                    let what = match op {
+                        Op::Ein { axes, .. } if axes.is_empty() => "product",
+                        Op::Ein { .. } => "sum",
+                        Op::Map(f) => f.name(),
+                        _ => op.name(),
+                    };
+                    let whole = self.path.iter().rev().find(|p| p.defined);
+                    return whole.map_or_else(|| what.to_owned(), |p| format!("{}_{what}", p.name));
+                }
             }
         }
     }
 
+    /// The names of the values under way, from the output inwards.
+    pub(crate) fn path_text(&self) -> String {
+        let names: Vec<&str> = self.path.iter().map(|p| p.name.as_str()).collect();
+        format!("out {}", names.join(" <- "))
+    }
+
     pub(crate) fn unsupported<T>(&self, node: NodeId, what: impl Into<String>) -> Result<T, Error> {
-        let what = format!("{} (in {})", what.into(), self.path.join(" <- "));
+        let what = format!("{} (in {})", what.into(), self.path_text());
         Err(Error::Unsupported { what, node })
     }
 }

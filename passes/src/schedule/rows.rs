@@ -11,8 +11,11 @@ impl Scheduler {
     pub(crate) fn row_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
         let body = self.plain(body)?;
         // Functions of positions alone are exact in float64 and rounded once.
-        let float =
-            if self.is_data_free(body) && self.c.g.dtype(body).is_float() { ElemType::F64 } else { self.float_elem()? };
+        let float = if self.c.is_data_free(body) && self.c.g.dtype(body).is_float() {
+            ElemType::F64
+        } else {
+            self.float_elem()?
+        };
         let mut plan = std::mem::take(&mut self.plan);
         let kb = KernelBuilder::new(&mut plan, name);
         let mut e = Emitter::new(self, kb, float);

@@ -102,16 +102,27 @@ impl Scheduler {
         Ok((self.c.rename(id, &map)?, back))
     }
 
-    /// Axes of a stored value in the order of its dimensions: batch, then time, then the others in the order in which the term's
-    /// own operands have them (not in order of declaration, which means nothing).
-    pub(crate) fn dimension_order(&self, id: NodeId) -> Vec<AxisId> {
-        let mut axes = self.c.axes_by_appearance(id);
-        axes.sort_by_key(|&a| match self.c.g.extent(a) {
-            Extent::Runtime if !self.c.is_long(a) => 0,
-            Extent::Const(_) => 2,
-            _ => 1,
-        });
-        axes
+    /// A name for a stored value that no output has. A local value of a function goes by the name of what it is part of, if the
+    /// layer has another value of its name.
+    fn unused_name(&self, id: NodeId) -> String {
+        let name = self.name_of(id);
+        let taken = self.c.g.outputs.iter().any(|o| *o.name == *name)
+            || self.plan.buffers.iter().any(|b| b.name == name)
+            || self.plan.extents.iter().any(|e| e.name == name);
+        if !self.is_labelled(id) || !taken {
+            return name;
+        }
+        // The innermost is the value itself.
+        let whole = self.path.iter().rev().skip(1).find(|p| p.defined && p.name != name);
+        whole.map_or_else(|| format!("{name}_value"), |p| format!("{}_{name}", p.name))
+    }
+
+    /// Does a term stand in the source under a name?
+    fn is_labelled(&self, id: NodeId) -> bool {
+        match self.c.g.op(id) {
+            Op::Sub { .. } if self.c.g.label(id).is_none() => self.is_labelled(self.c.g.args(id)[0]),
+            _ => self.c.g.label(id).is_some(),
+        }
     }
 
     // ---- stored values
@@ -125,10 +136,17 @@ impl Scheduler {
                 if self.path.len() > 200 {
                     return self.unsupported(id, "a chain of more than 200 stored values");
                 }
-                self.path.push(self.name_of(id));
+                self.note_stored(home)?;
+                let step = super::Step { name: self.name_of(id), defined: self.is_labelled(id) };
+                self.path.push(step);
                 let r = self.compute(home, None)?;
                 self.path.pop();
                 self.stored.insert(home, r);
+                if let Op::Ein { axes, guards: 0 } = self.c.g.op(home)
+                    && axes.is_empty()
+                {
+                    self.products.push((self.c.g.args(home).to_vec(), home));
+                }
                 r
             }
         };
@@ -152,6 +170,7 @@ impl Scheduler {
             None => self.home(a),
         };
         let out = Output { axes: out.axes.iter().map(to).collect(), ..out.clone() };
+        self.note_stored(home)?;
         let known = self.stored.get(&home).copied();
         let read = self.compute(known.unwrap_or(home), Some(&out))?;
         // Whoever needs the same value later reads the output.
@@ -166,11 +185,11 @@ impl Scheduler {
         let axes = out.map_or_else(|| self.dimension_order(id), |o| o.axes.clone());
         let long: Vec<AxisId> = axes.iter().copied().filter(|&a| self.c.is_long(a)).collect();
         if long.len() > 1 && !self.options.allow_quadratic_memory {
-            return Err(Error::Quadratic { path: self.path.join(" <- "), node: id });
+            return Err(Error::Quadratic { path: self.path_text(), node: id });
         }
         let body = self.cut(id)?;
         let dtype = out.map_or(self.c.g.dtype(id), |o| o.dtype);
-        let name = out.map_or_else(|| self.name_of(id), |o| o.name.to_string());
+        let name = out.map_or_else(|| self.unused_name(id), |o| o.name.to_string());
         let decision = self.c.g.op(id).is_decision();
         let role = match out {
             Some(_) => Role::Output,
