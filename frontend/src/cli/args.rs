@@ -107,7 +107,7 @@ pub(super) struct LayerArgs {
     /// Store values that grow with the square of the length, instead of refusing the layer.
     #[arg(long)]
     pub allow_quadratic_memory: bool,
-    /// Take the scheduler's choices from a file (reserved).
+    /// Take choices of the scheduler from a file, as `compile --emit schedule` writes it; what it leaves out stays its own.
     #[arg(long, value_name = "FILE")]
     pub schedule: Option<PathBuf>,
 }
@@ -184,7 +184,7 @@ pub(super) struct CompileArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "graph,canonical,kernel,notes,loop,clif,dot"
+        default_value = "graph,canonical,kernel,notes,schedule,loop,clif,dot"
     )]
     #[arg(value_parser = emits())]
     pub emit: Vec<EmitName>,

@@ -22,7 +22,7 @@ pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
     };
     let load_options = load_options(&args.layer, golden.as_ref())?;
     let options =
-        CheckOptions { backend, compile: compile_options(&args.layer), golden, rows: args.rows, seed: args.seed };
+        CheckOptions { backend, compile: compile_options(&args.layer)?, golden, rows: args.rows, seed: args.seed };
     let mut watch = Watch::new(out);
     let loaded = load(&args.layer.file, &load_options, &mut watch)?;
     let report = run_check(&loaded, &options, &mut watch);

@@ -26,7 +26,7 @@ pub(super) fn compile(args: &CompileArgs, out: &mut Out) -> Result<End, Failure>
     let options = load_options(&args.layer, None)?;
     let mut watch = Watch::new(out);
     let loaded = load(&args.layer.file, &options, &mut watch)?;
-    let texts = match emit(&loaded, &stages, &compile_options(&args.layer), &mut watch) {
+    let texts = match emit(&loaded, &stages, &compile_options(&args.layer)?, &mut watch) {
         Ok(texts) => texts,
         Err(fault) => return Err(fault.within(loaded.sources)),
     };

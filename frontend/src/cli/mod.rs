@@ -16,9 +16,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use crate::driver::{Backend, CompileOptions, Failure, LoadOptions, TensorFile, later};
+use crate::diagnostics::{SourceMap, codes};
+use crate::driver::{Backend, CompileOptions, Failure, Fault, LoadOptions, Place, TensorFile, later};
 use args::{BackendName, Cli, Command, LayerArgs, Mode};
 use out::Out;
+use weft_passes::schedule::Pins;
 
 /// How a command ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,9 +84,6 @@ fn dispatch(cli: Cli, out: &mut Out) -> Result<End, Failure> {
 
 /// What a tensor file says about the layer, and what the command line does.
 fn load_options(args: &LayerArgs, file: Option<&TensorFile>) -> Result<LoadOptions, Failure> {
-    if args.schedule.is_some() {
-        return Err(later("`--schedule`", "leave it out: the scheduler makes its own choices").into());
-    }
     Ok(LoadOptions {
         layer: args.layer.clone(),
         defines: args.defines.clone(),
@@ -94,10 +93,25 @@ fn load_options(args: &LayerArgs, file: Option<&TensorFile>) -> Result<LoadOptio
     })
 }
 
-fn compile_options(args: &LayerArgs) -> CompileOptions {
+fn compile_options(args: &LayerArgs) -> Result<CompileOptions, Failure> {
     let mut options = CompileOptions::default();
     options.schedule.allow_quadratic_memory = args.allow_quadratic_memory;
-    options
+    if let Some(path) = &args.schedule {
+        options.schedule.pins = schedule_file(path)?;
+    }
+    Ok(options)
+}
+
+/// Choices of the scheduler from a file.
+fn schedule_file(path: &std::path::Path) -> Result<Pins, Failure> {
+    let place = Place::of(path);
+    let bytes = place.read(SourceMap::MAX_BYTES as u64)?;
+    let wrong = |what: String| Fault::user(codes::E0607, format!("{}: {what}", place.name()));
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not text".to_owned()))?;
+    let pins = Pins::parse(&text).map_err(|e| {
+        wrong(e.to_string()).hint("`weft compile FILE --emit schedule -o -` prints the choices that there are")
+    })?;
+    Ok(pins)
 }
 
 fn backend(name: BackendName) -> Result<Backend, Failure> {

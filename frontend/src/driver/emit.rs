@@ -42,6 +42,7 @@ stages! {
     Canonical "canonical" "canonical.graph" "graph IR in canonical form"
     Kernel "kernel" "kernel" "kernel IR: the plan of launches over tiles"
     Notes "notes" "notes" "the scheduler's choices, one a line"
+    Schedule "schedule" "schedule" "the choices that a schedule file can pin (--schedule)"
     Loop "loop" "loop" "loop IR of every kernel"
     Clif "clif" "clif" "Cranelift's IR of every kernel"
 }
@@ -69,6 +70,7 @@ pub fn emit(
             (Stage::Canonical, Some(p)) => p.canonical.to_string(),
             (Stage::Kernel, Some(p)) => p.scheduled.plan.to_string(),
             (Stage::Notes, Some(p)) => p.scheduled.notes.iter().map(|n| format!("{n}\n")).collect(),
+            (Stage::Schedule, Some(p)) => p.scheduled.choices.to_string(),
             (Stage::Loop | Stage::Clif, Some(p)) => {
                 if program.is_none() {
                     program = Some(pipeline::program(p, watch)?);

@@ -90,7 +90,7 @@ passes! {
 }
 
 /// Settings of passes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OptOptions {
     /// What the type parameter `float` stands for.
     pub float: weft_ir::DType,
@@ -124,9 +124,10 @@ pub fn optimise(mut ir: Ir, passes: &[Pass], options: &OptOptions) -> Result<Ir,
                 Ir::Graph(Box::new(g))
             }
             (Pass::Schedule, Ir::Graph(g)) => {
-                let scheduled = schedule::schedule(*g, settings, options.schedule).map_err(|e| match e {
+                let scheduled = schedule::schedule(&g, settings, &options.schedule).map_err(|e| match e {
                     schedule::Error::Quadratic { .. } => Fault::user(codes::E0601, e.to_string()),
                     schedule::Error::Unsupported { .. } => Fault::user(codes::E0602, e.to_string()),
+                    schedule::Error::UnknownKernel { .. } => Fault::user(codes::E0607, e.to_string()),
                     bug => Fault::bug(bug),
                 })?;
                 Ir::Plan(Box::new(scheduled.plan))

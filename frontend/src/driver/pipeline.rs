@@ -43,7 +43,7 @@ impl Backend {
 }
 
 /// How a layer becomes kernels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CompileOptions {
     /// Choices of the scheduler.
     pub schedule: schedule::Options,
@@ -68,8 +68,8 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
     let canonical = watch.time(Phase::Canonicalise, || canon::canonicalise(&checked.graph, settings));
     let canonical = canonical.map_err(|e| Fault::bug(format!("the canonicaliser: {e}")))?;
     watch.show(Phase::Canonicalise, &canonical);
-    let graph = canonical.clone();
-    let scheduled = watch.time(Phase::Schedule, || schedule::schedule(graph, settings, options.schedule));
+    let choices = schedule::Options { target: target(), ..options.schedule.clone() };
+    let scheduled = watch.time(Phase::Schedule, || schedule::schedule(&canonical, settings, &choices));
     let scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
     watch.show(Phase::Schedule, &scheduled.plan);
     watch.time(Phase::Verify, || kernel::verify::verify(&scheduled.plan)).map_err(|errors| {
@@ -84,6 +84,7 @@ fn refused(loaded: &Loaded, error: &schedule::Error) -> Fault {
     let (code, what) = match error {
         schedule::Error::Quadratic { .. } => (codes::E0601, error.to_string()),
         schedule::Error::Unsupported { .. } => (codes::E0602, error.to_string()),
+        schedule::Error::UnknownKernel { .. } => return Fault::user(codes::E0607, error.to_string()),
         bug => return Fault::bug(format!("the scheduler: {bug}")),
     };
     let mut diagnostic = Diagnostic::error(code, what);

@@ -10,7 +10,7 @@ use super::watch::{Phase, Watch};
 use weft_ir::DType;
 
 /// How to run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// What runs the layer.
     pub backend: Backend,

@@ -35,7 +35,7 @@ fn golden(name: &str) -> (Loaded, IndexMap<String, Tensor>) {
 
 fn planned(loaded: &Loaded, tiles: Tiles) -> Planned {
     let mut options = CompileOptions::default();
-    options.schedule.tiles = tiles;
+    options.schedule.tiles = Some(tiles);
     plan(loaded, &options, &mut Watch::new(&mut Silent)).unwrap_or_else(|e| panic!("{e:?}"))
 }
 

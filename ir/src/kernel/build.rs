@@ -58,8 +58,7 @@ pub struct KernelBuilder<'p> {
 impl<'p> KernelBuilder<'p> {
     /// Starts a kernel; its name is made valid and unique in the plan.
     pub fn new(plan: &'p mut Plan, name: &str) -> Self {
-        let mut taken = plan.kernels.iter().map(|k| k.name.clone()).collect();
-        let kernel = Kernel { name: fresh(&mut taken, name), ..Kernel::default() };
+        let kernel = Kernel { name: plan.kernel_name(name), ..Kernel::default() };
         let names = plan.names();
         Self {
             plan,

@@ -46,6 +46,12 @@ pub(super) fn fresh(taken: &mut FxHashSet<String>, hint: &str) -> String {
 }
 
 impl Plan {
+    /// The name that a kernel built next under this name will have.
+    #[must_use]
+    pub fn kernel_name(&self, hint: &str) -> String {
+        let mut taken = self.kernels.iter().map(|k| k.name.clone()).collect();
+        fresh(&mut taken, hint)
+    }
     /// An empty plan; the name is made valid.
     pub fn new(name: &str) -> Self {
         Self { name: fresh(&mut FxHashSet::default(), name), ..Self::default() }

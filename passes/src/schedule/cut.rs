@@ -301,7 +301,7 @@ impl Scheduler {
             let short = self.c.g.free(id).iter().filter_map(|a| self.c.g.static_extent(a));
             short.fold(1, i64::saturating_mul)
         };
-        self.is_contraction(id) && !self.is_streamed(id) && size(root) / size(id).max(1) > self.options.tiles.block
+        self.is_contraction(id) && !self.is_streamed(id) && size(root) / size(id).max(1) > super::Tiles::default().block
     }
 
     /// One cheap operation on values that are stored anyway: not worth memory of its own.

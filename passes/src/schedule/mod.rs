@@ -25,6 +25,7 @@ mod emit;
 mod exprs;
 mod identity;
 mod order;
+mod pins;
 mod ranges;
 mod recurrence;
 mod reuse;
@@ -34,41 +35,29 @@ mod select;
 mod store;
 mod stream;
 mod threshold;
+mod tiles;
 
 use crate::canon::{Canon, Settings};
+use crate::lower::Target;
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::{self, AxisId, DomainId, Graph, InputId, NodeId, Op};
 use weft_ir::kernel::{BufferId, BuildError, ExtentId, Plan};
 
-/// Tile extents and other choices that a schedule file can pin.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tiles {
-    /// Rows of a tile: the lanes axis.
-    pub rows: i64,
-    /// Elements of a streamed axis in one step.
-    pub stream: i64,
-    /// Elements of an output's feature axis in one block of a contraction.
-    pub block: i64,
-    /// Elements of a contracted axis in one step.
-    pub depth: i64,
-    /// Elements of the value axes of a streamed sum in one tile.
-    pub vector: i64,
-}
-
-impl Default for Tiles {
-    fn default() -> Self {
-        Self { rows: 32, stream: 64, block: 64, depth: 128, vector: 2048 }
-    }
-}
-
 /// What the scheduler may do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
-    /// Tile extents.
-    pub tiles: Tiles,
+    /// Tile extents of all kernels; without any, the cost model chooses for each.
+    pub tiles: Option<Tiles>,
     /// Store terms over two long axes where nothing else is possible, instead of refusing them.
     pub allow_quadratic_memory: bool,
+    /// Choices that are made already.
+    pub pins: Pins,
+    /// The machine.
+    pub target: Target,
 }
+
+pub use pins::{PinError, Pins, TilePins};
+pub use tiles::Tiles;
 
 /// Why a graph has no schedule.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -89,6 +78,14 @@ pub enum Error {
         /// The term in the canonical graph.
         node: NodeId,
     },
+    /// A pinned choice about a kernel that there is not.
+    #[error("the schedule file speaks of a kernel `{name}`; there are {known}")]
+    UnknownKernel {
+        /// The name.
+        name: String,
+        /// The kernels, in order.
+        known: String,
+    },
     /// A bug: the scheduler made a faulty graph term.
     #[error(transparent)]
     Graph(#[from] graph::Error),
@@ -108,6 +105,8 @@ pub struct Scheduled {
     pub decisions: Vec<(NodeId, BufferId)>,
     /// The canonical graph with the terms that scheduling added.
     pub graph: Graph,
+    /// The choices that a schedule file can pin, as they were made.
+    pub choices: Pins,
 }
 
 /// A value in memory, standing for an input of the working graph.
@@ -130,6 +129,10 @@ pub(crate) struct Scheduler {
     pub(crate) c: Canon,
     pub(crate) plan: Plan,
     pub(crate) options: Options,
+    /// Tile extents of the kernel that is being made.
+    pub(crate) tiles: Tiles,
+    /// Choices so far.
+    pub(crate) choices: Pins,
     pub(crate) notes: Vec<String>,
     pub(crate) decisions: Vec<(NodeId, BufferId)>,
     /// Inputs of the working graph that stand for buffers.
@@ -159,21 +162,50 @@ pub(crate) struct Scheduler {
 /// Schedules a canonical graph.
 ///
 /// # Errors
-/// [`Error::Quadratic`] and [`Error::Unsupported`] for graphs that it cannot do; the others are bugs.
-pub fn schedule(graph: Graph, settings: Settings, options: Options) -> Result<Scheduled, Error> {
-    let mut reuse = reuse::Reuse::default();
-    for _ in 1..reuse::ROUNDS {
-        let s = round(graph.clone(), settings, options, reuse)?;
-        match s.reuse.clone().next() {
-            Some(next) => reuse = next,
-            None => return Ok(s.finish()),
+/// [`Error::Quadratic`] and [`Error::Unsupported`] for graphs that it cannot do, [`Error::UnknownKernel`] for pinned choices that
+/// do not fit; the others are bugs.
+pub fn schedule(graph: &Graph, settings: Settings, options: &Options) -> Result<Scheduled, Error> {
+    let (first, reuse) = rounds(graph, settings, options)?;
+    let mut pins = options.pins.clone();
+    let made = if options.tiles.is_some() {
+        first
+    } else {
+        // What is stored does not depend on tiles, so one round each will do.
+        let once = |o: &Options| Ok(round(graph.clone(), settings, o, reuse.clone())?.finish());
+        let mut chosen = tiles::choose(options, first, once);
+        for (kernel, pinned) in &pins.tiles {
+            if let Some(own) = chosen.tiles.get_mut(kernel) {
+                *own = pinned.or(own.or(Tiles::default())).into();
+            }
+        }
+        // A pin of an unknown kernel stays, to be refused below.
+        pins.tiles.extend(chosen.tiles);
+        once(&Options { pins: pins.clone(), ..options.clone() })?
+    };
+    match pins.tiles.keys().find(|&k| !made.plan.kernels.iter().any(|made| made.name == *k)) {
+        None => Ok(made),
+        Some(name) => {
+            let known: Vec<String> = made.plan.kernels.iter().map(|k| format!("`{}`", k.name)).collect();
+            Err(Error::UnknownKernel { name: name.clone(), known: known.join(", ") })
         }
     }
-    Ok(round(graph, settings, options, reuse)?.finish())
+}
+
+/// Rounds of scheduling until nothing is computed twice; gives also what the last one started from.
+fn rounds(graph: &Graph, settings: Settings, options: &Options) -> Result<(Scheduled, reuse::Reuse), Error> {
+    let mut reuse = reuse::Reuse::default();
+    for _ in 1..reuse::ROUNDS {
+        let s = round(graph.clone(), settings, options, reuse.clone())?;
+        match s.reuse.clone().next() {
+            Some(next) => reuse = next,
+            None => return Ok((s.finish(), reuse)),
+        }
+    }
+    Ok((round(graph.clone(), settings, options, reuse.clone())?.finish(), reuse))
 }
 
 /// Schedules once, with what earlier rounds found out.
-fn round(graph: Graph, settings: Settings, options: Options, reuse: reuse::Reuse) -> Result<Scheduler, Error> {
+fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reuse) -> Result<Scheduler, Error> {
     // An output that another one reads comes first: then it is stored once, as the output. (Operands are older than their users.)
     let mut outputs = graph.outputs.clone();
     outputs.sort_by_key(|o| o.node);
@@ -186,7 +218,9 @@ fn round(graph: Graph, settings: Settings, options: Options, reuse: reuse::Reuse
     let mut s = Scheduler {
         plan: Plan::new(&graph.name),
         c: Canon::resume(graph, settings),
-        options,
+        options: options.clone(),
+        tiles: options.tiles.unwrap_or_default(),
+        choices: Pins::default(),
         notes: Vec::new(),
         decisions: Vec::new(),
         memory: FxHashMap::default(),
@@ -213,7 +247,13 @@ fn round(graph: Graph, settings: Settings, options: Options, reuse: reuse::Reuse
 
 impl Scheduler {
     fn finish(self) -> Scheduled {
-        Scheduled { plan: self.plan, notes: self.notes, decisions: self.decisions, graph: self.c.g }
+        Scheduled {
+            plan: self.plan,
+            notes: self.notes,
+            decisions: self.decisions,
+            graph: self.c.g,
+            choices: self.choices,
+        }
     }
 
     /// A name for a term: its label, or that of the value it is part of with what it does there.

@@ -106,7 +106,7 @@ impl Emitter<'_, '_> {
     fn emit_recurrence(&mut self, w: &Walk, target: &Target) -> Result<(), Error> {
         let decl = self.s.c.g.rec(w.id).clone();
         let time = decl.time;
-        let rows = self.s.options.tiles.rows;
+        let rows = self.s.tiles.rows;
         // Axes of the state that the stored value does not have are summed in it: whole, as are the innermost of the others.
         let mut all: Vec<AxisId> = target.axes.clone();
         all.extend(decl.state.iter().copied().filter(|a| !target.axes.contains(a)));

@@ -61,7 +61,7 @@ impl Emitter<'_, '_> {
             self.grid_axis(a);
         }
         // Features: whole from the innermost while they fit into a block, a larger one in blocks, the rest on the grid.
-        let block = self.s.options.tiles.block;
+        let block = self.s.tiles.block;
         let mut room = block;
         let mut on_grid = Vec::new();
         let mut blocked = None;
@@ -97,7 +97,7 @@ impl Emitter<'_, '_> {
 
     /// Puts an axis into lanes, in tiles on the grid.
     pub(crate) fn row_tile(&mut self, axis: AxisId) {
-        let size = self.s.options.tiles.rows;
+        let size = self.s.tiles.rows;
         let (tile, t0) = self.tiled_axis(axis, Expr::Const(size), size);
         self.kb.lanes(tile);
         let t1 = (t0.clone() + size).min(self.extent(axis));

@@ -129,7 +129,7 @@ impl Emitter<'_, '_> {
         let (bounding, opaque) = self.bounding(&s.guards, s.axis);
         let range = self.range(&bounding, s.axis, extent.clone());
         let name = self.axis_name(s.axis);
-        let tile = self.kb.axis(&name, self.s.options.tiles.stream);
+        let tile = self.kb.axis(&name, self.s.tiles.stream);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
         let full = if self.s.claims_hold(&[s.x], &s.guards, s.axis)? { range.full } else { None };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &[("v", values), ("p", places)]);

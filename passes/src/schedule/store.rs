@@ -221,6 +221,7 @@ impl Scheduler {
         }
         // What is made from here on is computed in place, also where it has reductions in it.
         self.c.inline = true;
+        self.choose_tiles(&name);
         let planned = self.plan_kernel(&name, body, &target);
         self.c.inline = false;
         planned?;
@@ -235,6 +236,14 @@ impl Scheduler {
                 Ok(self.c.product_of(&[read, e])?)
             }
         }
+    }
+
+    /// Tile extents of the kernel that comes next.
+    fn choose_tiles(&mut self, name: &str) {
+        let kernel = self.plan.kernel_name(name);
+        let base = self.options.tiles.unwrap_or_default();
+        self.tiles = self.options.pins.tiles.get(&kernel).map_or(base, |pins| pins.or(base));
+        self.choices.tiles.insert(kernel, self.tiles.into());
     }
 
     fn target(&mut self, name: &str, axes: &[AxisId], dtype: DType, role: Role) -> Result<Target, Error> {

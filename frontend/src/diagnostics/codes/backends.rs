@@ -31,4 +31,9 @@ codes! {
         wrong: "$ weft check undefined.weft --backend evaluator",
         right: "$ weft check layer.weft --backend evaluator",
     }
+    E0607 = "schedule file that does not fit" {
+        "A file given with `--schedule` has a line that is not understood, or speaks of a kernel that the layer does not become. `weft compile FILE --emit schedule -o -` prints the choices that there are, in the form of such a file.",
+        wrong: "$ weft check layer.weft --schedule wrong.schedule",
+        right: "$ weft check layer.weft --schedule layer.schedule",
+    }
 }

@@ -28,6 +28,9 @@ fn folder() -> Folder {
     let layer = |body: &str| format!("layer l {{\n  axis  b, t: time\n  index j: t\n  in    x[b,t]\n{body}}}\n");
     folder.write("outer.weft", layer("  out y[b,t,j] = if j <= t then x * x[b,j] else 0\n"));
     folder.write("unscheduled.weft", layer("  out y[b,t] = kth[j](x[b,j] where j <= t, t + 1)\n"));
+    folder.weft(&["compile", "layer.weft", "-o", "emitted", "--emit", "schedule"]).good();
+    folder.write("layer.schedule", folder.read("emitted/window.schedule"));
+    folder.write("wrong.schedule", "tiles y: rows 64\ntiles y: cols 3\n");
     folder.write("undefined.weft", layer("  let n[b,t]: i32 = cast((x - x) / (x - x), i32)\n  out y[b,t] = x * n\n"));
     folder.write("model.weft", LAYER).write("model.safetensors", [0x80, 0x81]);
     folder.write("corpus.txt", "# text\n".repeat(3 << 20));

@@ -128,8 +128,8 @@ pub(super) fn graph(case: &Case) -> Result<Graph, Failure> {
 pub(super) fn plan(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
     let settings = canon::Settings { float };
     let canonical = canon::canonicalise(graph, settings).at(Stage::Canonical)?;
-    let options = schedule::Options { tiles, ..Default::default() };
-    schedule::schedule(canonical, settings, options).at(Stage::Schedule)
+    let options = schedule::Options { tiles: Some(tiles), ..Default::default() };
+    schedule::schedule(&canonical, settings, &options).at(Stage::Schedule)
 }
 
 /// Extents of a plan's buffers that grow with the length of the sequence.

@@ -155,7 +155,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         for a in self.s.c.g.args(id).to_vec() {
             // Bound axes get their tile axes when their sum is emitted; operands over them can be emitted before it.
             for &x in &self.s.c.g.op(id).bound().to_vec() {
-                if self.s.c.g.static_extent(x).is_some_and(|n| n <= self.s.options.tiles.depth * 2) {
+                if self.s.c.g.static_extent(x).is_some_and(|n| n <= self.s.tiles.depth * 2) {
                     self.whole_axis(x);
                 }
             }

@@ -38,7 +38,7 @@ impl Emitter<'_, '_> {
         // Innermost in memory first, as whole tile axes while they fit; the others are walked.
         let mut order = axes.to_vec();
         order.sort_by_key(|&a| std::cmp::Reverse(self.innermost(a, factors)));
-        let depth = self.s.options.tiles.depth;
+        let depth = self.s.tiles.depth;
         let (mut room, mut walked) = (depth, Vec::new());
         for &a in &order {
             let n = self.s.static_size(a);
@@ -83,7 +83,7 @@ impl Emitter<'_, '_> {
         let (bounding, opaque) = self.bounding(guards, axis);
         let range = self.range(&bounding, axis, extent.clone());
         let name = self.axis_name(axis);
-        let tile = self.kb.axis(&name, self.s.options.tiles.stream);
+        let tile = self.kb.axis(&name, self.s.tiles.stream);
         let full = if self.s.claims_hold(factors, guards, axis)? { range.full } else { None };
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &[("acc", zero)]);

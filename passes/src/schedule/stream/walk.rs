@@ -109,7 +109,7 @@ impl Emitter<'_, '_> {
         for a in batch.into_iter().chain(long.iter().skip(1).copied()) {
             self.grid_axis(a);
         }
-        let mut room = self.s.options.tiles.vector;
+        let mut room = self.s.tiles.vector;
         let mut blocked = None;
         let mut whole = Vec::new();
         let mut on_grid = Vec::new();
@@ -131,7 +131,7 @@ impl Emitter<'_, '_> {
             self.row_tile(r);
         }
         if let Some(a) = blocked {
-            let size = self.s.options.tiles.vector;
+            let size = self.s.tiles.vector;
             self.tiled_axis(a, Expr::Const(size), size);
         }
         for &a in whole.iter().rev() {
@@ -181,7 +181,7 @@ impl Emitter<'_, '_> {
         let extent = self.extent(loop_axis);
         let (bounding, opaque) = self.bounding(&s.guards, loop_axis);
         let range = self.range(&bounding, loop_axis, extent.clone());
-        let step = self.s.options.tiles.stream;
+        let step = self.s.tiles.stream;
         let name = self.axis_name(loop_axis);
         let tile = self.kb.axis(&name, step);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
