@@ -12,8 +12,10 @@
 //! * a substitution substitutes; a recurrence at t has the clocks of its body at all positions up to t.
 //!
 //! An output at t is causal if every entry's guards imply that its position is at most t. All is sound: what
-//! cannot be proven is reported. Entries that others dominate are dropped, which keeps the sets small.
+//! cannot be proven is reported. Entries that others dominate are dropped, and where there are too many they are merged
+//! ([`order`]), which keeps the sets small.
 
+mod order;
 mod report;
 mod support;
 
@@ -21,7 +23,6 @@ use super::Definition;
 use crate::diagnostics::{Diagnostic, Span};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
-use weft_ir::graph::prove::Prover;
 use weft_ir::graph::{AxisId, DomainId, Extent, Graph, MapFn, NodeId, Op, RecId, Role};
 
 /// When a value is known.
@@ -63,11 +64,11 @@ struct Entry {
     /// The position; `None` is the end.
     at: Option<NodeId>,
     guards: Vec<NodeId>,
+    /// The reduction nearest to the value that binds the position.
+    binder: Option<NodeId>,
     why: Rc<Read>,
 }
 
-/// More entries than this become one at the end: nothing that is so complicated is proven anyway.
-const MAX_ENTRIES: usize = 64;
 /// Guards of one entry; the others are forgotten, which is sound.
 const MAX_GUARDS: usize = 24;
 
@@ -85,6 +86,7 @@ pub(super) fn check(
         known: FxHashMap::default(),
         support: FxHashMap::default(),
         named: definitions.iter().map(|d| d.node).collect(),
+        somewhere: FxHashMap::default(),
     };
     for id in graph.ids() {
         clocks.support(id);
@@ -102,6 +104,8 @@ struct Clocks {
     known: FxHashMap<NodeId, Rc<Vec<Entry>>>,
     support: FxHashMap<NodeId, Rc<Vec<NodeId>>>,
     named: Vec<NodeId>,
+    /// Axes that stand for "some position" of a domain, by the name of the axis that was bound.
+    somewhere: FxHashMap<(DomainId, String), Vec<AxisId>>,
 }
 
 impl Clocks {
@@ -157,7 +161,8 @@ impl Clocks {
         let time = self.time_of(domain)?;
         let index = self.graph.index(axis).ok()?;
         let at = self.exists(domain, index);
-        Some(Entry { time, at, guards: guards.to_vec(), why: why.clone() })
+        let binder = why.binds.then_some(why.node);
+        Some(Entry { time, at, guards: guards.to_vec(), binder, why: why.clone() })
     }
 
     // ---- the summary of one node
@@ -173,7 +178,7 @@ impl Clocks {
             }
             Op::Const(_) | Op::Index(_) | Op::Prev(_) => Vec::new(),
             Op::Size(d) => match self.time_of(*d) {
-                Some(time) => vec![Entry { time, at: None, guards: Vec::new(), why: here }],
+                Some(time) => vec![Entry { time, at: None, guards: Vec::new(), binder: None, why: here }],
                 None => Vec::new(),
             },
             Op::Map(f @ (MapFn::And | MapFn::Or)) => self.short_circuit(&args, *f == MapFn::And),
@@ -279,25 +284,38 @@ impl Clocks {
         }
         for &a in axes {
             let touched = |g: &Graph, e: &Entry| e.at.iter().chain(&e.guards).any(|&x| g.free(x).contains(a));
-            if !all.iter().any(|e| touched(&self.graph, e)) {
-                continue;
-            }
-            let (name, domain) = (self.graph.axis(a).name.to_string(), self.graph.axis(a).domain);
-            let some = self.graph.add_axis(&name, domain);
             for e in all.iter_mut() {
                 if !touched(&self.graph, e) {
                     continue;
                 }
                 // Where the guards do not look at it, the largest position stands for all.
-                let top = self.topmost(e, a);
-                let Some(by) = top.or_else(|| self.graph.index(some).ok()) else { continue };
+                let by = self.topmost(e, a).or_else(|| {
+                    let some = self.some_position(a, e);
+                    self.graph.index(some).ok()
+                });
+                let Some(by) = by else { continue };
                 let moves = e.at.is_some_and(|at| self.graph.free(at).contains(a));
                 *e = self.substituted(e.clone(), &[(a, by)]);
                 if moves {
+                    e.binder = Some(id);
                     e.why = Rc::new(Read { node: id, binds: true, below: Some(e.why.clone()) });
                 }
             }
         }
+    }
+
+    /// An axis for "some position" of a bound axis that an entry does not use yet. Entries share such axes, so that two that
+    /// say the same are the same terms.
+    fn some_position(&mut self, bound: AxisId, e: &Entry) -> AxisId {
+        let (name, domain) = (self.graph.axis(bound).name.to_string(), self.graph.axis(bound).domain);
+        let used = |g: &Graph, a: AxisId| e.at.iter().chain(&e.guards).any(|&x| g.free(x).contains(a));
+        let known = self.somewhere.entry((domain, name.clone())).or_default();
+        if let Some(&a) = known.iter().find(|&&a| !used(&self.graph, a)) {
+            return a;
+        }
+        let a = self.graph.add_axis(&name, domain);
+        known.push(a);
+        a
     }
 
     /// The position of a bound axis at which an entry is latest, if that is plain.
@@ -366,19 +384,18 @@ impl Clocks {
     /// A recurrence at t depends on what its body depends on at all positions up to t.
     fn recurrence(&mut self, rec: RecId, body: NodeId) -> Vec<Entry> {
         let decl = self.graph.rec(rec).clone();
-        let domain = self.graph.axis(decl.time).domain;
         let mixes =
             decl.state.iter().any(|&a| self.time_of(self.graph.axis(a).domain).is_some() && self.rebinds(body, rec, a));
-        let earlier = self.graph.add_axis(&decl.name, domain);
-        let (Ok(before), Ok(now)) = (self.graph.index(earlier), self.graph.index(decl.time)) else { return Vec::new() };
-        let past = self.map(MapFn::Le, &[before, now]);
+        let Ok(now) = self.graph.index(decl.time) else { return Vec::new() };
         let mut all = self.of(body, &[]);
         for e in &mut all {
             if mixes {
                 e.at = None;
             } else if e.at != Some(now) || !e.guards.is_empty() {
+                let earlier = self.some_position(decl.time, e);
+                let Ok(before) = self.graph.index(earlier) else { return Vec::new() };
                 *e = self.substituted(e.clone(), &[(decl.time, before)]);
-                e.guards.extend(past);
+                e.guards.extend(self.map(MapFn::Le, &[before, now]));
             }
         }
         all
@@ -399,67 +416,5 @@ impl Clocks {
             pending.extend(self.graph.args(x).iter().map(|&a| (a, inside)));
         }
         false
-    }
-
-    // ---- order
-
-    /// Do the guards imply `at <= bound`?
-    fn at_most(&mut self, e: &Entry, bound: NodeId) -> bool {
-        let Some(at) = e.at else { return false };
-        if at == bound {
-            return true;
-        }
-        let Some(goal) = self.map(MapFn::Le, &[at, bound]) else { return false };
-        self.implied(&e.guards, goal)
-    }
-
-    fn implied(&self, guards: &[NodeId], goal: NodeId) -> bool {
-        let prover = guards.iter().fold(Prover::new(&self.graph), |p, &g| p.assume(g, true));
-        prover.implies(goal)
-    }
-
-    /// Drops entries that others dominate.
-    fn prune(&mut self, id: NodeId, all: &mut Vec<Entry>, thoroughly: bool) {
-        let mut kept: Vec<Entry> = Vec::with_capacity(all.len());
-        for e in all.drain(..) {
-            let weaker = |a: &Entry, b: &Entry| {
-                a.time == b.time && (a.at.is_none() || a.at == b.at) && a.guards.iter().all(|g| b.guards.contains(g))
-            };
-            if kept.iter().any(|k| weaker(k, &e)) {
-                continue;
-            }
-            kept.retain(|k| !weaker(&e, k));
-            kept.push(e);
-        }
-        if thoroughly && kept.len() > 1 {
-            // Only a bare position of a free axis dominates: it is what nearly every value has.
-            let free = self.graph.free(id).clone();
-            let plain: Vec<(DomainId, NodeId)> = kept
-                .iter()
-                .filter(|e| e.guards.is_empty())
-                .filter_map(|e| Some((e.time, e.at?)))
-                .filter(|&(_, at)| matches!(self.graph.op(at), Op::Index(a) if free.contains(*a)))
-                .collect();
-            let mut open = Vec::with_capacity(kept.len());
-            for e in kept {
-                let dominated = plain.iter().any(|&(time, at)| {
-                    time == e.time && (e.at != Some(at) || !e.guards.is_empty()) && self.at_most(&e, at)
-                });
-                if !dominated {
-                    open.push(e);
-                }
-            }
-            kept = open;
-        }
-        if kept.len() > MAX_ENTRIES {
-            let mut ends: Vec<Entry> = Vec::new();
-            for e in kept {
-                if !ends.iter().any(|k| k.time == e.time) {
-                    ends.push(Entry { at: None, guards: Vec::new(), ..e });
-                }
-            }
-            kept = ends;
-        }
-        *all = kept;
     }
 }

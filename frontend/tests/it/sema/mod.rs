@@ -2,6 +2,7 @@
 
 mod bounds;
 mod causality;
+mod clock_random;
 mod codes;
 mod examples;
 mod meaning;

@@ -9,12 +9,12 @@ mod examples;
 mod flops;
 mod fuzz;
 mod inputs;
-mod random;
+pub(crate) mod random;
 mod road;
 mod schedules;
 mod spelling;
 
 /// How much longer than usual the tests are to run.
-fn effort() -> usize {
+pub(crate) fn effort() -> usize {
     std::env::var("WEFT_TEMPLATES").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
 }
