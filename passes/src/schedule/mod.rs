@@ -34,6 +34,7 @@ mod select;
 mod store;
 mod stream;
 mod threshold;
+mod walks;
 
 use crate::canon::{Canon, Settings};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -146,6 +147,10 @@ pub(crate) struct Scheduler {
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// How many terms of the canonical graph read a term.
     pub(crate) readers: FxHashMap<NodeId, usize>,
+    /// Recurrences that are read at other times, and so are stored.
+    pub(crate) kept: FxHashSet<graph::RecId>,
+    /// What is known of the states in terms.
+    pub(crate) states: FxHashMap<NodeId, walks::States>,
     /// Names of values under way, from the output inwards, for error paths.
     pub(crate) path: Vec<Step>,
     /// Keys of terms, by id.
@@ -183,6 +188,7 @@ fn round(graph: Graph, settings: Settings, options: Options, reuse: reuse::Reuse
             *readers.entry(a).or_insert(0) += 1;
         }
     }
+    let kept = walks::kept(&graph);
     let mut s = Scheduler {
         plan: Plan::new(&graph.name),
         c: Canon::resume(graph, settings),
@@ -196,6 +202,8 @@ fn round(graph: Graph, settings: Settings, options: Options, reuse: reuse::Reuse
         wild: FxHashSet::default(),
         steps: FxHashMap::default(),
         readers,
+        kept,
+        states: FxHashMap::default(),
         path: Vec::new(),
         keys: Vec::new(),
         votes: order::Votes::default(),
