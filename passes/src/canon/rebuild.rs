@@ -149,6 +149,14 @@ impl Canon {
         self.subst(body, map, Stop::AtReductions, &mut FxHashMap::default())
     }
 
+    /// `body[axes := positions]`, pushed through everything but recurrences.
+    ///
+    /// # Errors
+    /// Only for positions that are not integers.
+    pub fn push_through(&mut self, body: NodeId, map: &[(AxisId, NodeId)]) -> Result<NodeId, Error> {
+        self.subst(body, map, Stop::Nowhere, &mut FxHashMap::default())
+    }
+
     /// The term over other axes of the same domains, without any substitution left of it.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 //! * dear functions of positions alone: tables.
 
 use super::{Error, Scheduler};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
 
 /// A sum over at least this many elements is a contraction: worth a pass of its own over its operands.
@@ -19,7 +19,7 @@ const CONTRACTION: i64 = 16;
 
 /// How a term stands in the kernel that is being formed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Place {
+pub(super) enum Place {
     /// The stored value itself, or under elementwise functions only.
     Root,
     /// The operand of the extremum that is the stored value.
@@ -28,15 +28,18 @@ enum Place {
     Inside,
 }
 
-type Memo = FxHashMap<(NodeId, Place), NodeId>;
+pub(super) type Memo = FxHashMap<(NodeId, Place), NodeId>;
 
 impl Scheduler {
     /// The term with everything that other kernels compute replaced by reads.
     pub(crate) fn cut(&mut self, root: NodeId) -> Result<NodeId, Error> {
+        if self.is_walk(root)? {
+            return self.cut_walk(root);
+        }
         self.cut_at(root, Place::Root, root, &mut Memo::default())
     }
 
-    fn cut_at(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
+    pub(super) fn cut_at(&mut self, id: NodeId, place: Place, root: NodeId, memo: &mut Memo) -> Result<NodeId, Error> {
         if let Some(&done) = memo.get(&(id, place)) {
             return Ok(done);
         }
@@ -54,6 +57,9 @@ impl Scheduler {
             return self.stored(id);
         }
         let op = self.c.g.op(id).clone();
+        if id != root && !matches!(op, Op::Sub { .. }) && self.is_walk(id)? {
+            return self.stored(id);
+        }
         let args = self.c.g.args(id).to_vec();
         match &op {
             Op::Sub { axes } => {
@@ -66,7 +72,7 @@ impl Scheduler {
                     return self.cut_at(renamed, place, root, memo);
                 }
                 let wrapped = args[0];
-                if !self.is_shared(wrapped)? && self.is_light_wrap(wrapped)? {
+                if !self.is_walk(wrapped)? && !self.is_shared(wrapped)? && self.is_light_wrap(wrapped)? {
                     let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
                     let inner = self.c.g.op(wrapped).clone();
                     let mut new = Vec::new();
@@ -76,7 +82,7 @@ impl Scheduler {
                     let moved = self.c.make(&inner, &new)?;
                     return self.cut_at(moved, place, root, memo);
                 }
-                let elementwise = !self.c.g.op(args[0]).is_reduction() && !matches!(self.c.g.op(args[0]), Op::Rec(_));
+                let elementwise = !self.c.g.op(args[0]).is_reduction() && !self.is_walk(args[0])?;
                 let here = place == Place::Root && self.readers(args[0]) <= 1;
                 if elementwise && self.c.is_heavy(args[0]) && (here || !self.is_storable(args[0])) {
                     // Read here only, once an element, or larger than its parts: its elementwise part is computed here.
@@ -92,13 +98,6 @@ impl Scheduler {
                 }
                 Ok(self.c.substitute(body, &map)?)
             }
-            Op::Rec(_) => {
-                if place != Place::Root && !self.walks_recurrence(root) {
-                    return self.stored(id);
-                }
-                let body = self.cut_at(args[0], Place::Inside, root, memo)?;
-                Ok(self.c.make(&op, &[body])?)
-            }
             _ if op.is_reduction() => self.cut_reduction(id, place, root, memo),
             Op::Ein { guards, .. } => {
                 if id == root && *guards == 0 {
@@ -107,6 +106,7 @@ impl Scheduler {
                         return self.cut_operands(&op, &fewer, 0, place, root, memo);
                     }
                 }
+                let args = self.join_walks(&args, *guards as usize, root)?;
                 let args =
                     if place == Place::Root { self.join_strangers(&args, *guards as usize, root)? } else { args };
                 self.cut_operands(&op, &args, *guards as usize, place, root, memo)
@@ -160,9 +160,7 @@ impl Scheduler {
         let args = self.c.g.args(id).to_vec();
         if id != root && self.c.long_axes(id).len() <= 1 {
             let long = self.is_streamed(id);
-            let recurrence = self.has_recurrence(id) && !self.walks_recurrence(root);
             let elsewhere = op.is_decision()
-                || recurrence
                 || match place {
                     Place::Root => (long && !self.joins(id, root)) || self.is_repeated(id, root),
                     Place::Operand => long,
@@ -200,8 +198,7 @@ impl Scheduler {
         let mut groups: Vec<(Vec<AxisId>, Vec<NodeId>)> = Vec::new();
         for &f in &args[guards..] {
             let rows = self.c.long_axes(f);
-            let reads_state = matches!(self.c.g.op(f), Op::Rec(_) | Op::Prev(_));
-            if reads_state || rows.len() > 1 || !(whole || self.c.has_long_reduction(f)) {
+            if rows.len() > 1 || !(whole || self.c.has_long_reduction(f)) {
                 fs.push(self.cut_at(f, Place::Inside, root, memo)?);
             } else if streamed || rows.is_empty() {
                 fs.push(self.store_maximal(f, root, memo)?);
@@ -276,7 +273,7 @@ impl Scheduler {
         let op = self.c.g.op(id).clone();
         let args = self.c.g.args(id).to_vec();
         let scale = matches!(op, Op::Map(MapFn::Exp | MapFn::Inv | MapFn::Inv0));
-        if matches!(op, Op::Sub { .. }) || op.is_reduction() || matches!(op, Op::Rec(_)) {
+        if matches!(op, Op::Sub { .. }) || op.is_reduction() || self.is_walk(id)? {
             return self.cut_at(id, Place::Inside, root, memo);
         }
         if self.is_shared(id)? {
@@ -285,7 +282,7 @@ impl Scheduler {
         if self.is_light_wrap(id)? {
             return self.cut_operands(&op, &args, op.guards(), Place::Inside, root, memo);
         }
-        if !scale && self.c.g.dtype(id).is_float() && !self.reaches_recurrence(id) && self.is_no_larger(id, &args) {
+        if !scale && self.c.g.dtype(id).is_float() && self.is_no_larger(id, &args) {
             return self.stored(id);
         }
         let mut new = Vec::with_capacity(args.len());
@@ -327,19 +324,21 @@ impl Scheduler {
     }
 
     /// Would the term take no more memory than the largest of its parts with reductions, as those are stored?
-    fn is_no_larger(&self, id: NodeId, parts: &[NodeId]) -> bool {
-        let elements = |id: NodeId| -> (usize, i64) {
-            let free = self.c.g.free(id);
-            let short = free.iter().map(|a| self.c.g.static_extent(a).unwrap_or(1)).fold(1, i64::saturating_mul);
-            (free.iter().filter(|&a| self.c.g.static_extent(a).is_none()).count(), short)
-        };
+    pub(super) fn is_no_larger(&self, id: NodeId, parts: &[NodeId]) -> bool {
         let stored = |p: NodeId| if let Op::Sub { .. } = self.c.g.op(p) { self.c.g.args(p)[0] } else { p };
-        let largest = parts.iter().filter(|&&p| self.c.is_heavy(p)).map(|&p| elements(stored(p))).max();
-        largest.is_some_and(|l| elements(id) <= l)
+        let largest = parts.iter().filter(|&&p| self.c.is_heavy(p)).map(|&p| self.elements(stored(p))).max();
+        largest.is_some_and(|l| self.elements(id) <= l)
+    }
+
+    /// How many elements a term has: its axes without a static extent, then the product of the others.
+    pub(super) fn elements(&self, id: NodeId) -> (usize, i64) {
+        let free = self.c.g.free(id);
+        let short = free.iter().map(|a| self.c.g.static_extent(a).unwrap_or(1)).fold(1, i64::saturating_mul);
+        (free.iter().filter(|&a| self.c.g.static_extent(a).is_none()).count(), short)
     }
 
     /// A substitution by other axes of the same domains, as such.
-    fn renaming(&self, axes: &[AxisId], positions: &[NodeId]) -> Option<Vec<(AxisId, AxisId)>> {
+    pub(super) fn renaming(&self, axes: &[AxisId], positions: &[NodeId]) -> Option<Vec<(AxisId, AxisId)>> {
         let name = |(&a, &p): (&AxisId, &NodeId)| match self.c.g.op(p) {
             Op::Index(to) if self.c.g.axis(*to).domain == self.c.g.axis(a).domain => Some((a, *to)),
             _ => None,
@@ -348,7 +347,7 @@ impl Scheduler {
     }
 
     /// Is a term after the cut nothing but a read of memory?
-    fn is_read(&self, id: NodeId) -> bool {
+    pub(super) fn is_read(&self, id: NodeId) -> bool {
         match self.c.g.op(id) {
             Op::Input(_) => true,
             Op::Sub { .. } => self.is_read(self.c.g.args(id)[0]),
@@ -394,36 +393,6 @@ impl Scheduler {
     pub(crate) fn is_streamed(&self, id: NodeId) -> bool {
         let op = self.c.g.op(id);
         op.is_reduction() && op.bound().iter().any(|&a| self.c.g.static_extent(a).is_none())
-    }
-
-    /// Does a term contain a recurrence that is not behind a substitution?
-    fn has_recurrence(&self, id: NodeId) -> bool {
-        self.c.has_long_reduction(id) && self.reaches_recurrence(id)
-    }
-
-    pub(crate) fn reaches_recurrence(&self, id: NodeId) -> bool {
-        let mut stack = vec![id];
-        let mut seen = FxHashSet::default();
-        while let Some(n) = stack.pop() {
-            match self.c.g.op(n) {
-                Op::Rec(_) | Op::Prev(_) => return true,
-                Op::Sub { .. } => stack.extend(self.c.g.args(n)[1..].iter().filter(|_| seen.insert(n))),
-                _ if seen.insert(n) => stack.extend(self.c.g.args(n)),
-                _ => {}
-            }
-        }
-        false
-    }
-
-    /// Is the stored term a recurrence, or a sum over its state?
-    fn walks_recurrence(&self, root: NodeId) -> bool {
-        match self.c.g.op(root) {
-            Op::Rec(_) => true,
-            Op::Ein { axes, .. } if !axes.is_empty() => {
-                self.c.g.operands(root).iter().any(|&f| matches!(self.c.g.op(f), Op::Rec(_)))
-            }
-            _ => false,
-        }
     }
 
     /// May a streamed sum be computed by the kernel of `root`? Its rows must be the root's.

@@ -36,6 +36,7 @@ mod store;
 mod stream;
 mod threshold;
 mod tiles;
+mod walks;
 
 use crate::canon::{Canon, Settings};
 use crate::lower::Target;
@@ -149,6 +150,10 @@ pub(crate) struct Scheduler {
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// How many terms of the canonical graph read a term.
     pub(crate) readers: FxHashMap<NodeId, usize>,
+    /// Recurrences that are read at other times, and so are stored.
+    pub(crate) kept: FxHashSet<graph::RecId>,
+    /// What is known of the states in terms.
+    pub(crate) states: FxHashMap<NodeId, walks::States>,
     /// Names of values under way, from the output inwards, for error paths.
     pub(crate) path: Vec<Step>,
     /// Keys of terms, by id.
@@ -215,6 +220,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
             *readers.entry(a).or_insert(0) += 1;
         }
     }
+    let kept = walks::kept(&graph);
     let mut s = Scheduler {
         plan: Plan::new(&graph.name),
         c: Canon::resume(graph, settings),
@@ -230,6 +236,8 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         wild: FxHashSet::default(),
         steps: FxHashMap::default(),
         readers,
+        kept,
+        states: FxHashMap::default(),
         path: Vec::new(),
         keys: Vec::new(),
         votes: order::Votes::default(),

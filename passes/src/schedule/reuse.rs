@@ -46,7 +46,7 @@ impl Reuse {
 impl Scheduler {
     /// Is a term read wherever it occurs?
     pub(crate) fn is_shared(&mut self, id: NodeId) -> Result<bool, Error> {
-        if !self.could_be_shared(id) || self.reuse.must.is_empty() {
+        if self.reuse.must.is_empty() || !self.could_be_shared(id)? {
             return Ok(false);
         }
         let key = self.key(id)?;
@@ -71,7 +71,7 @@ impl Scheduler {
 
     /// Notes that the kernel of `root` computes a term in place.
     pub(crate) fn note_computed(&mut self, id: NodeId, root: NodeId) -> Result<(), Error> {
-        if !self.could_be_shared(id) {
+        if !self.could_be_shared(id)? {
             return Ok(());
         }
         let contraction = self.is_contraction(id) && !self.is_streamed(id);
@@ -83,8 +83,10 @@ impl Scheduler {
         Ok(())
     }
 
-    fn could_be_shared(&self, id: NodeId) -> bool {
+    fn could_be_shared(&mut self, id: NodeId) -> Result<bool, Error> {
         let bound = matches!(self.c.g.op(id), Op::Sub { .. } | Op::Prev(_) | Op::Input(_));
-        !bound && self.c.is_row_value(id) && !self.reaches_recurrence(id)
+        // A recurrence can be stored; a term of a previous state cannot.
+        let inside = !matches!(self.c.g.op(id), Op::Rec(_)) && self.states(id)?.previous;
+        Ok(!bound && self.c.is_row_value(id) && !inside)
     }
 }

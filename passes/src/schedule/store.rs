@@ -86,13 +86,15 @@ impl Scheduler {
         let mut back = Vec::new();
         let mut map = Vec::new();
         let free: Vec<AxisId> = self.c.g.free(id).iter().collect();
-        // Axes that are at home stay there, so that renaming never makes two axes one.
-        for &a in free.iter().filter(|&&a| self.home(a) == a) {
+        // Axes that are at home stay there, so that renaming never makes two axes one; so do those of a recurrence, which has no
+        // other names for them.
+        let own = self.axes_of_states(id);
+        for &a in free.iter().filter(|&&a| self.home(a) == a || own.contains(&a)) {
             used.push(a);
         }
         for &a in &free {
             let home = self.home(a);
-            let to = if a == home || used.contains(&home) { a } else { home };
+            let to = if used.contains(&a) || used.contains(&home) { a } else { home };
             if to != a {
                 used.push(to);
                 map.push((a, to));
@@ -123,6 +125,22 @@ impl Scheduler {
             Op::Sub { .. } if self.c.g.label(id).is_none() => self.is_labelled(self.c.g.args(id)[0]),
             _ => self.c.g.label(id).is_some(),
         }
+    }
+
+    /// Axes of the recurrences in a term.
+    fn axes_of_states(&self, id: NodeId) -> Vec<AxisId> {
+        let mut axes = Vec::new();
+        let mut stack = vec![id];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if let Op::Rec(r) = self.c.g.op(n) {
+                let decl = self.c.g.rec(*r);
+                axes.extend(decl.state.iter().copied().chain([decl.time]));
+            } else if self.c.has_long_reduction(n) && seen.insert(n) {
+                stack.extend(self.c.g.args(n));
+            }
+        }
+        axes
     }
 
     // ---- stored values
@@ -275,8 +293,8 @@ impl Scheduler {
 
     /// The kernel for a term in which everything that is stored elsewhere is already a read.
     fn plan_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
-        if let Some(rec) = self.find(body, |op| matches!(op, Op::Rec(_))) {
-            return self.recurrence_kernel(name, body, rec, target);
+        if self.find(body, |op| matches!(op, Op::Rec(_))).is_some() {
+            return self.recurrence_kernel(name, body, target);
         }
         let is_long_select = |s: &Self, id: NodeId| {
             let op = s.c.g.op(id);
@@ -322,7 +340,7 @@ impl Scheduler {
                 && op.bound().iter().any(|&a| self.c.is_long(a) || self.c.g.static_extent(a).is_none())
             {
                 found.push(n);
-            } else {
+            } else if !matches!(op, Op::Rec(_)) {
                 let read = usize::from(matches!(op, Op::Sub { .. }));
                 stack.extend(self.c.g.args(n)[read..].iter().rev());
             }

@@ -222,6 +222,10 @@ impl<'s, 'p> Emitter<'s, 'p> {
                 None => self.load(id, *i, &[], &hint),
             },
             Op::Sub { axes } => match self.s.c.g.op(args[0]).clone() {
+                Op::Input(i) if self.given.contains_key(&i) => {
+                    let (v, axes) = (self.given[&i], axes.clone());
+                    self.moved(v, &axes, &args[1..])
+                }
                 Op::Input(i) => {
                     let mut at = Vec::new();
                     for (&a, &p) in axes.iter().zip(&args[1..]) {
@@ -230,7 +234,10 @@ impl<'s, 'p> Emitter<'s, 'p> {
                     let name = self.s.c.g.input(i).name.to_string();
                     self.load(id, i, &at, &name)
                 }
-                Op::Prev(_) => self.s.unsupported(id, "the state of a recurrence at other positions of its own axes"),
+                Op::Prev(r) if self.previous.contains_key(&r) => {
+                    let (v, axes) = (self.previous[&r], axes.clone());
+                    self.moved(v, &axes, &args[1..])
+                }
                 _ => {
                     let axes = axes.clone();
                     self.emit_moved(args[0], &axes, &args[1..])
