@@ -23,6 +23,7 @@ mod cases;
 mod cut;
 mod emit;
 mod exprs;
+mod growing;
 mod identity;
 mod order;
 mod ranges;

@@ -58,20 +58,21 @@ impl Scheduler {
     }
 
     /// If exactly one guard mentions the row, and it is `row - axis >= delay`: that delay, and the other guards.
-    fn entry(&self, guards: &[NodeId], row: AxisId, axis: AxisId) -> Option<Entry> {
+    pub(super) fn entry(&self, guards: &[NodeId], row: AxisId, axis: AxisId) -> Option<Entry> {
         let (on_row, filter): (Vec<NodeId>, Vec<NodeId>) = guards.iter().partition(|&&g| self.has(g, row));
         let &[guard] = on_row.as_slice() else { return None };
         let (MapFn::Le, form) = self.c.comparison(guard)? else { return None };
         let position = |a: AxisId| form.terms().find(|&(&v, _)| *self.c.g.op(v) == Op::Index(a)).map(|(_, c)| c);
         let affine = form.terms().count() == 2 && position(row) == Some(1) && position(axis) == Some(-1);
-        affine.then(|| Entry { delay: -form.constant(), filter })
+        // With a negative delay several scores would enter in the first row.
+        (affine && form.constant() <= 0).then(|| Entry { delay: -form.constant(), filter })
     }
 }
 
 /// When a score enters the pool: `delay` rows after its position, if the filter holds there.
-struct Entry {
-    delay: i64,
-    filter: Vec<NodeId>,
+pub(super) struct Entry {
+    pub(super) delay: i64,
+    pub(super) filter: Vec<NodeId>,
 }
 
 struct Selection {
