@@ -109,6 +109,8 @@ impl Emitter<'_, '_> {
     /// The score that enters the pool at a row, and whether one does.
     fn newcomer(&mut self, q: &Equation, g: &Growing, row: Expr) -> Result<(ValueId, ValueId), Error> {
         let at = row - g.entry.delay;
+        // What stands at this position must not be taken for the scores of a pass over the pool.
+        self.enter_moved(q.axis);
         self.positions.insert(q.axis, at.clone());
         let z = self.value(q.x)?;
         let mut guard = self.guard(&g.entry.filter)?;
@@ -116,6 +118,7 @@ impl Emitter<'_, '_> {
         self.stay_inside(&mut guard, &at, &extent);
         let inside = self.guard_tile(&guard)?;
         self.positions.remove(&q.axis);
+        self.leave();
         Ok((z, inside))
     }
 

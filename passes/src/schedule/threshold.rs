@@ -43,9 +43,6 @@ impl Scheduler {
         let Op::Threshold { family, axis, .. } = *self.c.g.op(body) else {
             return self.unsupported(body, "a threshold");
         };
-        if family == ThresholdFamily::Mass {
-            return self.unsupported(body, "a threshold of the family `mass` over a long axis");
-        }
         let operands = self.c.g.operands(body).to_vec();
         let guards = self.c.g.guards(body).to_vec();
         let equation = Equation { family, axis, guards, x: operands[0], k: operands[1] };
@@ -55,6 +52,7 @@ impl Scheduler {
                 "{name}: scores are final and the pool only grows: one streaming pass, the largest {} members carried",
                 g.capacity
             ),
+            None if family == ThresholdFamily::Mass => format!("{name}: bisection over the pool of each tile of rows"),
             None => format!("{name}: Newton steps over the pool of each tile of rows"),
         });
         let float = self.float_elem()?;
@@ -63,6 +61,7 @@ impl Scheduler {
         let mut e = Emitter::new(self, kb, float);
         let made = match &growing {
             Some(g) => e.emit_growing_threshold(&equation, g, target),
+            None if family == ThresholdFamily::Mass => e.emit_mass(&equation, target),
             None => e.emit_threshold(&equation, target),
         };
         let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
@@ -73,7 +72,7 @@ impl Scheduler {
 
 impl Emitter<'_, '_> {
     fn emit_threshold(&mut self, q: &Equation, target: &Target) -> Result<(), Error> {
-        let row = self.place_selection(target);
+        let row = self.place_selection(target, &[]);
         let rows = row.and_then(|r| self.positions.get(&r)).map_or(AxisSet::EMPTY, |e| self.kb.kernel().expr_axes(e));
         self.hoist(q.x, &[q.axis])?;
         let k = self.value(q.k)?;
@@ -130,13 +129,8 @@ impl Emitter<'_, '_> {
         let (one, none) = (self.constant(1.0), self.constant(0.0));
         let go = self.any(search.open, rows, row);
         let eps = self.constant(self.rounding());
-        let carried = [
-            ("go", go),
-            ("open", search.open),
-            ("lower", search.lower),
-            ("upper", search.upper),
-            ("tau", search.tau),
-        ];
+        let carried =
+            [("go", go), ("open", search.open), ("lower", search.lower), ("upper", search.upper), ("tau", search.tau)];
         let state = self.kb.begin_while(STEPS, &carried);
         self.enter();
         let (open, lower, upper, tau) = (state[1], state[2], state[3], state[4]);
@@ -184,12 +178,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The sum of `phi` over the pool at a `tau`, and minus its slope: one pass.
-    pub(super) fn pool_sums(
-        &mut self,
-        q: &Equation,
-        tau: ValueId,
-        rows: AxisSet,
-    ) -> Result<(ValueId, ValueId), Error> {
+    pub(super) fn pool_sums(&mut self, q: &Equation, tau: ValueId, rows: AxisSet) -> Result<(ValueId, ValueId), Error> {
         let (one, none) = (self.constant(1.0), self.constant(0.0));
         let zero = self.kb.fill("zero", 0.0, self.float, rows);
         let sums = self.pass(q, &[("f", zero), ("slope", zero)], |e, x, tile, guard, old| {
@@ -207,7 +196,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Does a condition hold in any row that exists?
-    fn any(&mut self, x: ValueId, rows: AxisSet, row: Option<AxisId>) -> ValueId {
+    pub(super) fn any(&mut self, x: ValueId, rows: AxisSet, row: Option<AxisId>) -> ValueId {
         if rows.is_empty() {
             return x;
         }
@@ -219,7 +208,13 @@ impl Emitter<'_, '_> {
     }
 
     /// `phi` and minus its derivative by `tau`.
-    pub(super) fn phi(&mut self, family: ThresholdFamily, over: ValueId, one: ValueId, none: ValueId) -> (ValueId, ValueId) {
+    pub(super) fn phi(
+        &mut self,
+        family: ThresholdFamily,
+        over: ValueId,
+        one: ValueId,
+        none: ValueId,
+    ) -> (ValueId, ValueId) {
         let positive = self.kb.map("positive", MapFn::Max, &[over, none]);
         let in_support = self.kb.map("in", MapFn::Gt, &[over, none]);
         match family {
@@ -269,11 +264,14 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Batches and heads on the grid, rows in lanes; gives the row axis.
-    pub(crate) fn place_selection(&mut self, target: &Target) -> Option<AxisId> {
+    /// Batches and heads on the grid, rows in lanes, some axes whole; gives the row axis.
+    pub(crate) fn place_selection(&mut self, target: &Target, whole: &[AxisId]) -> Option<AxisId> {
         let row = target.axes.iter().copied().find(|&a| self.s.c.is_long(a));
-        for &a in target.axes.iter().filter(|&&a| Some(a) != row) {
+        for &a in target.axes.iter().filter(|&&a| Some(a) != row && !whole.contains(&a)) {
             self.grid_axis(a);
+        }
+        for &a in whole {
+            self.whole_axis(a);
         }
         if let Some(r) = row {
             self.row_tile(r);
@@ -282,7 +280,7 @@ impl Emitter<'_, '_> {
     }
 
     /// One pass over the pool: `step(emitter, scores, tile axis, guard, carried)` gives the carried values after a tile.
-    fn pass(
+    pub(super) fn pass(
         &mut self,
         q: &Equation,
         carried: &[(&str, ValueId)],
