@@ -18,6 +18,7 @@
 //! * `sub` stands only before inputs, `prev`, and *row values*: terms over at most one long axis that contain a
 //!   reduction, and dear functions of positions alone (tables). Those will be stored, and the substitution is the index
 //!   map of the read. It is pushed through all else.
+//! * Membership in the best `K` by scores that depend on the row is membership in a stored list ([`members`]).
 //! * `stop` is its operand, `ste` its value: gradients are taken before this pass.
 //!
 //! # Long and short axes
@@ -30,6 +31,7 @@ mod bools;
 mod fingerprint;
 mod floats;
 mod ints;
+mod members;
 mod rebuild;
 pub mod sums;
 
@@ -100,6 +102,8 @@ pub struct Canon {
     long: Vec<bool>,
     bound: FxHashMap<(DomainId, u32, u32), AxisId>,
     recs: FxHashMap<RecId, RecId>,
+    /// Axes of the lists of selections, by the position of the last rank.
+    ranks: FxHashMap<NodeId, AxisId>,
     /// Substitutions do not stop at row values: all that will be stored already is.
     pub(crate) inline: bool,
 }
@@ -130,6 +134,7 @@ impl Canon {
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
+            ranks: FxHashMap::default(),
             inline: false,
         }
     }
@@ -147,6 +152,7 @@ impl Canon {
             long,
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
+            ranks: FxHashMap::default(),
             inline: false,
         };
         canon.catch_up();
@@ -255,7 +261,15 @@ impl Canon {
                 Op::Cast(t) => Op::Cast(self.resolve(*t)),
                 other => other.clone(),
             };
-            let made = self.make(&op, &args)?;
+            let made = match self.membership(from, n) {
+                Some(m) => self.listed(&m, memo)?,
+                None => self.make(&op, &args)?,
+            };
+            if let Op::KthValue { axis, guards } = self.g.op(made).clone() {
+                // The other half of the pair exists, so that a run can say which member it took: a value alone cannot.
+                let args = self.g.args(made).to_vec();
+                self.raw(Op::KthIndex { axis, guards }, &args)?;
+            }
             if let Some(label) = from.label(n) {
                 self.g.set_label(made, label);
             }

@@ -237,7 +237,7 @@ impl Canon {
             .collect()
     }
 
-    fn bound_axis(&mut self, domain: DomainId, depth: u32, n: u32) -> AxisId {
+    pub(super) fn bound_axis(&mut self, domain: DomainId, depth: u32, n: u32) -> AxisId {
         if let Some(&a) = self.bound.get(&(domain, depth, n)) {
             return a;
         }

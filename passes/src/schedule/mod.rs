@@ -10,7 +10,7 @@
 //!    walked chunk by chunk or in order ([`recurrence`]); ranks and thresholds over a long axis are a streaming pass
 //!    ([`select`]); everything else works row tile by row tile ([`rows`]).
 //! 3. **Streams** ([`cases`]): the guards of a streamed sum are split into disjoint conjunctions; a congruence becomes a
-//!    strided loop, an equation a single point, the rest a dense range. Loop bounds are projections of the affine
+//!    strided loop, an equation a single point, membership in a list a gather, the rest a dense range. Loop bounds are projections of the affine
 //!    guards onto the loop's axis ([`ranges`]): this is all there is to causality, windows and chunk ends.
 //! 4. **Scales** ([`scales`]): every value is a mantissa times exp(scale). Sums of exponentials get a running maximum where their
 //!    scale has no upper bound; online softmax, several streams under one maximum and stored log-sum-exps
@@ -19,11 +19,14 @@
 //!
 //! A term over two long axes that would have to be stored is refused with the path to it ([`Error::Quadratic`]).
 
+mod argmax;
 mod cases;
 mod cut;
 mod emit;
 mod exprs;
+mod growing;
 mod identity;
+mod mass;
 mod order;
 mod pins;
 mod ranges;
@@ -148,6 +151,8 @@ pub(crate) struct Scheduler {
     pub(crate) wild: FxHashSet<InputId>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
+    /// Axes that walk lists of positions: by streamed axis, entries, and positions of an entry.
+    pub(crate) lists: FxHashMap<(AxisId, i64, i64), AxisId>,
     /// How many terms of the canonical graph read a term.
     pub(crate) readers: FxHashMap<NodeId, usize>,
     /// Recurrences that are read at other times, and so are stored.
@@ -235,6 +240,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         extents: FxHashMap::default(),
         wild: FxHashSet::default(),
         steps: FxHashMap::default(),
+        lists: FxHashMap::default(),
         readers,
         kept,
         states: FxHashMap::default(),

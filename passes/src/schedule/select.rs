@@ -7,7 +7,7 @@
 use super::emit::Emitter;
 use super::store::Target;
 use super::{Error, Scheduler};
-use weft_ir::graph::{AxisId, MapFn, NodeId, Op, Scalar};
+use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
 use weft_ir::kernel::{
     self, Attrs, AxisSet, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, MapFn as KernelFn, Monoid, OpCode,
     ValueId,
@@ -20,8 +20,10 @@ impl Scheduler {
     /// A kernel for a rank or a threshold.
     pub(crate) fn select_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
         let op = self.c.g.op(body).clone();
-        if let Op::Threshold { .. } = op {
-            return self.threshold_kernel(name, body, target);
+        match op {
+            Op::Threshold { .. } => return self.threshold_kernel(name, body, target),
+            Op::Arg { .. } => return self.arg_kernel(name, body, target),
+            _ => {}
         }
         let (axis, index) = match op {
             Op::KthValue { axis, .. } => (axis, false),
@@ -29,17 +31,23 @@ impl Scheduler {
             _ => return self.unsupported(body, format!("`{}` over a long axis", op.name())),
         };
         let operands = self.c.g.operands(body).to_vec();
-        let rank = match self.c.g.constant(operands[1]) {
-            Some(Scalar::Int(k)) if (0..LARGEST).contains(&k) => k,
-            _ => return self.unsupported(body, format!("a rank that is not a constant below {LARGEST}")),
-        };
+        let length = self.list_length(body, operands[1])?;
         let guards: Vec<NodeId> = self.c.g.guards(body).to_vec();
+        // Ranks that are indices of their own are stored together, as one list.
+        let shared = |a: &AxisId| !guards.iter().chain(&operands[..1]).any(|&x| self.has(x, *a));
+        let ranks: Vec<AxisId> = self.c.g.free(operands[1]).iter().filter(shared).collect();
+        if let Some(long) = ranks.iter().find(|&&a| self.c.g.static_extent(a).is_none()) {
+            return self.unsupported(body, format!("ranks along `{}`, which is long", self.c.g.axis(*long).name));
+        }
         let rows = self.c.long_axes(body);
         let grows = match rows[..] {
             [row] if !self.has(operands[0], row) => self.entry(&guards, row, axis).map(|e| (row, e)),
             _ => None,
         };
-        let selection = Selection { axis, x: operands[0], guards, rank, index };
+        if !ranks.is_empty() {
+            self.notes.push(format!("{name}: one list of the best {length} serves all ranks"));
+        }
+        let selection = Selection { axis, x: operands[0], guards, rank: operands[1], length, ranks, index };
         self.notes.push(match grows {
             Some(_) => format!("{name}: scores are final and the pool only grows: one streaming pass"),
             None => format!("{name}: the pool is streamed for each tile of rows"),
@@ -57,38 +65,67 @@ impl Scheduler {
         finished.map(|_| ())
     }
 
+    /// How long a list must be to have every value of a rank in it: a constant, or affine in short axes.
+    pub(super) fn list_length(&self, id: NodeId, rank: NodeId) -> Result<i64, Error> {
+        let most = |s: &Self| {
+            let form = s.c.int_form(rank)?;
+            let (mut low, mut high) = (form.constant(), form.constant());
+            for (&v, c) in form.terms() {
+                let &Op::Index(a) = s.c.g.op(v) else { return None };
+                let end = s.c.g.static_extent(a)?.checked_sub(1)?.checked_mul(c)?;
+                (low, high) = (low.checked_add(end.min(0))?, high.checked_add(end.max(0))?);
+            }
+            (low >= 0 && high < LARGEST).then_some(high + 1)
+        };
+        match most(self) {
+            Some(n) => Ok(n),
+            None => self.unsupported(
+                id,
+                format!("a rank that is neither a constant nor affine in short axes, from 0 and below {LARGEST}"),
+            ),
+        }
+    }
+
     /// If exactly one guard mentions the row, and it is `row - axis >= delay`: that delay, and the other guards.
-    fn entry(&self, guards: &[NodeId], row: AxisId, axis: AxisId) -> Option<Entry> {
+    pub(super) fn entry(&self, guards: &[NodeId], row: AxisId, axis: AxisId) -> Option<Entry> {
         let (on_row, filter): (Vec<NodeId>, Vec<NodeId>) = guards.iter().partition(|&&g| self.has(g, row));
         let &[guard] = on_row.as_slice() else { return None };
         let (MapFn::Le, form) = self.c.comparison(guard)? else { return None };
         let position = |a: AxisId| form.terms().find(|&(&v, _)| *self.c.g.op(v) == Op::Index(a)).map(|(_, c)| c);
         let affine = form.terms().count() == 2 && position(row) == Some(1) && position(axis) == Some(-1);
-        affine.then(|| Entry { delay: -form.constant(), filter })
+        // With a negative delay several scores would enter in the first row.
+        (affine && form.constant() <= 0).then(|| Entry { delay: -form.constant(), filter })
     }
 }
 
 /// When a score enters the pool: `delay` rows after its position, if the filter holds there.
-struct Entry {
-    delay: i64,
-    filter: Vec<NodeId>,
+pub(super) struct Entry {
+    pub(super) delay: i64,
+    pub(super) filter: Vec<NodeId>,
 }
 
 struct Selection {
     axis: AxisId,
     x: NodeId,
     guards: Vec<NodeId>,
-    rank: i64,
+    rank: NodeId,
+    /// Entries of the list that has every rank.
+    length: i64,
+    /// Axes along which only the rank varies: whole in the tile.
+    ranks: Vec<AxisId>,
     index: bool,
 }
 
 impl Emitter<'_, '_> {
     /// Row by row: the score that enters is merged into the carried list.
     fn emit_growing(&mut self, s: &Selection, row: AxisId, entry: &Entry, target: &Target) -> Result<(), Error> {
-        for &a in target.axes.iter().filter(|&&a| a != row) {
+        for &a in target.axes.iter().filter(|&&a| a != row && !s.ranks.contains(&a)) {
             self.grid_axis(a);
         }
-        let list = self.kb.axis("rank", s.rank + 1);
+        for &a in &s.ranks {
+            self.whole_axis(a);
+        }
+        let list = self.kb.axis("rank", s.length);
         let (values, places) = self.empty_list(list.into());
         let name = self.axis_name(row);
         let domain = Domain::Dense { lo: Expr::Const(0), hi: self.extent(row) };
@@ -118,10 +155,10 @@ impl Emitter<'_, '_> {
 
     /// A tile of rows streams the pool.
     fn emit_merged(&mut self, s: &Selection, target: &Target) -> Result<(), Error> {
-        let row = self.place_selection(target);
+        let row = self.place_selection(target, &s.ranks);
         let mut axes =
             row.and_then(|r| self.positions.get(&r)).map_or(AxisSet::EMPTY, |e| self.kb.kernel().expr_axes(e));
-        let list = self.kb.axis("rank", s.rank + 1);
+        let list = self.kb.axis("rank", s.length);
         axes.insert(list);
         let (values, places) = self.empty_list(axes);
         self.hoist(s.x, &[s.axis])?;
@@ -202,13 +239,9 @@ impl Emitter<'_, '_> {
         axis: kernel::AxisId,
         target: &Target,
     ) -> Result<(), Error> {
-        let attrs = || Attrs { over: axis.into(), at: Some(Expr::Const(s.rank)), ..Attrs::default() };
-        let value = self.kb.inst("kth", OpCode::Take, &list[..1], attrs())[0];
-        let at = self.kb.inst("at", OpCode::Take, &list[1..2], attrs())[0];
-        let zero = self.kb.fill("zero", Literal::Int(0), ElemType::I32, AxisSet::EMPTY);
-        let missing = self.kb.map("missing", KernelFn::Lt, &[at, zero]);
-        let last = self.kb.fill("last", Literal::Int(i64::from(i32::MAX)), ElemType::I32, AxisSet::EMPTY);
-        let at = self.kb.select("at", missing, last, at);
+        let rank = self.index(s.rank)?;
+        let value = self.ranked(list[0], axis, &rank);
+        let at = self.ranked_place(list[1], axis, &rank);
         let (own, other) = if s.index { (at, value) } else { (value, at) };
         self.store(target.input, own)?;
         match target.partner {

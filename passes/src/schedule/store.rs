@@ -223,10 +223,13 @@ impl Scheduler {
         };
         if let Some((op, suffix)) = partner
             && self.is_streamed(id)
+            && self.c.g.operands(id).get(1).is_some_and(|&k| self.c.g.constant(k).is_some())
         {
             let args = self.c.g.args(id).to_vec();
+            let before = self.c.g.len();
             let other = self.c.make(&op, &args)?;
-            if !self.stored.contains_key(&other) {
+            // If the layer does not ask for the other, nobody reads it.
+            if other.index() < before && !self.stored.contains_key(&other) {
                 let dtype = self.c.g.dtype(other);
                 let (input, read) = self.side_buffer(&format!("{name}{suffix}"), &axes, dtype, Role::Decision)?;
                 target.partner = Some(input);
@@ -298,7 +301,7 @@ impl Scheduler {
         }
         let is_long_select = |s: &Self, id: NodeId| {
             let op = s.c.g.op(id);
-            matches!(op, Op::KthValue { .. } | Op::KthIndex { .. } | Op::Threshold { .. })
+            matches!(op, Op::KthValue { .. } | Op::KthIndex { .. } | Op::Threshold { .. } | Op::Arg { .. })
                 && op.bound().iter().any(|&a| s.c.is_long(a))
         };
         if is_long_select(self, body) {

@@ -4,6 +4,8 @@
 //! pool for the sum and its slope, kept inside the bracket by bisection. On the piece where the root lies a step
 //! of a piecewise linear `phi` is exact, so few are needed. A pool that cannot reach `K` gives minus infinity
 //! (for `ramp`: all members have weight 1).
+//!
+//! Where scores are final and the pool only grows there is a better way: see [`growing`](super::growing).
 
 use super::emit::Emitter;
 use super::store::Target;
@@ -15,12 +17,24 @@ use weft_ir::kernel::{AxisSet, Domain, ElemType, Expr, Guard, KernelBuilder, Map
 const STEPS: i64 = 200;
 
 /// What the kernel solves.
-struct Equation {
-    family: ThresholdFamily,
-    axis: AxisId,
-    guards: Vec<NodeId>,
-    x: NodeId,
-    k: NodeId,
+pub(super) struct Equation {
+    pub(super) family: ThresholdFamily,
+    pub(super) axis: AxisId,
+    pub(super) guards: Vec<NodeId>,
+    pub(super) x: NodeId,
+    pub(super) k: NodeId,
+}
+
+/// Where a search for a root stands. All are over the same rows.
+pub(super) struct Search {
+    /// Is there a root to be found?
+    pub(super) open: ValueId,
+    /// The sum is at least `K` here.
+    pub(super) lower: ValueId,
+    /// The sum is at most `K` here.
+    pub(super) upper: ValueId,
+    /// First guess.
+    pub(super) tau: ValueId,
 }
 
 impl Scheduler {
@@ -29,18 +43,27 @@ impl Scheduler {
         let Op::Threshold { family, axis, .. } = *self.c.g.op(body) else {
             return self.unsupported(body, "a threshold");
         };
-        if family == ThresholdFamily::Mass {
-            return self.unsupported(body, "a threshold of the family `mass` over a long axis");
-        }
         let operands = self.c.g.operands(body).to_vec();
         let guards = self.c.g.guards(body).to_vec();
         let equation = Equation { family, axis, guards, x: operands[0], k: operands[1] };
-        self.notes.push(format!("{name}: Newton steps over the pool of each tile of rows"));
+        let growing = self.growing_pool(&equation, body);
+        self.notes.push(match &growing {
+            Some(g) => format!(
+                "{name}: scores are final and the pool only grows: one streaming pass, the largest {} members carried",
+                g.capacity
+            ),
+            None if family == ThresholdFamily::Mass => format!("{name}: bisection over the pool of each tile of rows"),
+            None => format!("{name}: Newton steps over the pool of each tile of rows"),
+        });
         let float = self.float_elem()?;
         let mut plan = std::mem::take(&mut self.plan);
         let kb = KernelBuilder::new(&mut plan, name);
         let mut e = Emitter::new(self, kb, float);
-        let made = e.emit_threshold(&equation, target);
+        let made = match &growing {
+            Some(g) => e.emit_growing_threshold(&equation, g, target),
+            None if family == ThresholdFamily::Mass => e.emit_mass(&equation, target),
+            None => e.emit_threshold(&equation, target),
+        };
         let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
         self.plan = plan;
         finished.map(|_| ())
@@ -49,11 +72,11 @@ impl Scheduler {
 
 impl Emitter<'_, '_> {
     fn emit_threshold(&mut self, q: &Equation, target: &Target) -> Result<(), Error> {
-        let row = self.place_selection(target);
+        let row = self.place_selection(target, &[]);
         let rows = row.and_then(|r| self.positions.get(&r)).map_or(AxisSet::EMPTY, |e| self.kb.kernel().expr_axes(e));
         self.hoist(q.x, &[q.axis])?;
         let k = self.value(q.k)?;
-        let (one, none) = (self.constant(1.0), self.constant(0.0));
+        let none = self.constant(0.0);
         let start = [
             self.kb.fill("least", f64::INFINITY, self.float, rows),
             self.kb.fill("most", f64::NEG_INFINITY, self.float, rows),
@@ -87,21 +110,31 @@ impl Emitter<'_, '_> {
         };
         let low = self.kb.select("lower", inside, low, none);
         let high = self.kb.select("upper", inside, most, none);
-        let go = self.any(inside, rows, row);
-        let eps = self.constant(if self.float == ElemType::F64 { 1e-13 } else { 3e-7 });
-        let carried = [("go", go), ("open", inside), ("lower", low), ("upper", high), ("tau", low)];
+        let search = Search { open: inside, lower: low, upper: high, tau: low };
+        let tau = self.newton(k, &search, rows, row, |e, tau| e.pool_sums(q, tau, rows))?;
+        let never = self.constant(f64::NEG_INFINITY);
+        let tau = self.kb.select("tau", inside, tau, never);
+        self.store(target.input, tau)
+    }
+
+    /// Newton steps inside a bracket; `sums` gives the sum of `phi` at a `tau`, and minus its slope.
+    pub(super) fn newton(
+        &mut self,
+        k: ValueId,
+        search: &Search,
+        rows: AxisSet,
+        row: Option<AxisId>,
+        sums: impl FnOnce(&mut Self, ValueId) -> Result<(ValueId, ValueId), Error>,
+    ) -> Result<ValueId, Error> {
+        let (one, none) = (self.constant(1.0), self.constant(0.0));
+        let go = self.any(search.open, rows, row);
+        let eps = self.constant(self.rounding());
+        let carried =
+            [("go", go), ("open", search.open), ("lower", search.lower), ("upper", search.upper), ("tau", search.tau)];
         let state = self.kb.begin_while(STEPS, &carried);
         self.enter();
         let (open, lower, upper, tau) = (state[1], state[2], state[3], state[4]);
-        let zero = self.kb.fill("zero", 0.0, self.float, rows);
-        let sums = self.pass(q, &[("f", zero), ("slope", zero)], |e, x, tile, guard, old| {
-            let over = e.kb.map("over", MapFn::Sub, &[x, tau]);
-            let (phi, slope) = e.phi(q.family, over, one, none);
-            let f = e.kb.reduce("f", phi, Monoid::Sum, tile, guard.clone());
-            let slope = e.kb.reduce("slope", slope, Monoid::Sum, tile, guard);
-            vec![e.kb.map("f", MapFn::Add, &[old[0], f]), e.kb.map("slope", MapFn::Add, &[old[1], slope])]
-        })?;
-        let (f, slope) = (sums[0], sums[1]);
+        let (f, slope) = sums(self, tau)?;
         let above = self.kb.map("above", MapFn::Ge, &[f, k]);
         let lower2 = self.kb.select("lower", above, tau, lower);
         let upper2 = self.kb.select("upper", above, upper, tau);
@@ -136,17 +169,34 @@ impl Emitter<'_, '_> {
         let go2 = self.any(open2, rows, row);
         self.leave();
         let state = self.kb.end_while(&[go2, open2, lower2, upper2, tau2]);
-        let never = self.constant(f64::NEG_INFINITY);
-        let tau = self.kb.select("tau", inside, state[4], never);
-        self.store(target.input, tau)
+        Ok(state[4])
     }
 
-    fn constant(&mut self, value: f64) -> ValueId {
+    /// Relative distance at which two thresholds are the same.
+    pub(super) fn rounding(&self) -> f64 {
+        if self.float == ElemType::F64 { 1e-13 } else { 3e-7 }
+    }
+
+    /// The sum of `phi` over the pool at a `tau`, and minus its slope: one pass.
+    pub(super) fn pool_sums(&mut self, q: &Equation, tau: ValueId, rows: AxisSet) -> Result<(ValueId, ValueId), Error> {
+        let (one, none) = (self.constant(1.0), self.constant(0.0));
+        let zero = self.kb.fill("zero", 0.0, self.float, rows);
+        let sums = self.pass(q, &[("f", zero), ("slope", zero)], |e, x, tile, guard, old| {
+            let over = e.kb.map("over", MapFn::Sub, &[x, tau]);
+            let (phi, slope) = e.phi(q.family, over, one, none);
+            let f = e.kb.reduce("f", phi, Monoid::Sum, tile, guard.clone());
+            let slope = e.kb.reduce("slope", slope, Monoid::Sum, tile, guard);
+            vec![e.kb.map("f", MapFn::Add, &[old[0], f]), e.kb.map("slope", MapFn::Add, &[old[1], slope])]
+        })?;
+        Ok((sums[0], sums[1]))
+    }
+
+    pub(super) fn constant(&mut self, value: f64) -> ValueId {
         self.kb.fill("c", value, self.float, AxisSet::EMPTY)
     }
 
     /// Does a condition hold in any row that exists?
-    fn any(&mut self, x: ValueId, rows: AxisSet, row: Option<AxisId>) -> ValueId {
+    pub(super) fn any(&mut self, x: ValueId, rows: AxisSet, row: Option<AxisId>) -> ValueId {
         if rows.is_empty() {
             return x;
         }
@@ -158,7 +208,13 @@ impl Emitter<'_, '_> {
     }
 
     /// `phi` and minus its derivative by `tau`.
-    fn phi(&mut self, family: ThresholdFamily, over: ValueId, one: ValueId, none: ValueId) -> (ValueId, ValueId) {
+    pub(super) fn phi(
+        &mut self,
+        family: ThresholdFamily,
+        over: ValueId,
+        one: ValueId,
+        none: ValueId,
+    ) -> (ValueId, ValueId) {
         let positive = self.kb.map("positive", MapFn::Max, &[over, none]);
         let in_support = self.kb.map("in", MapFn::Gt, &[over, none]);
         match family {
@@ -178,7 +234,7 @@ impl Emitter<'_, '_> {
     }
 
     /// Can the sum reach K, and a `tau` at which it does?
-    fn bracket(
+    pub(super) fn bracket(
         &mut self,
         q: &Equation,
         k: ValueId,
@@ -208,11 +264,14 @@ impl Emitter<'_, '_> {
         }
     }
 
-    /// Batches and heads on the grid, rows in lanes; gives the row axis.
-    pub(crate) fn place_selection(&mut self, target: &Target) -> Option<AxisId> {
+    /// Batches and heads on the grid, rows in lanes, some axes whole; gives the row axis.
+    pub(crate) fn place_selection(&mut self, target: &Target, whole: &[AxisId]) -> Option<AxisId> {
         let row = target.axes.iter().copied().find(|&a| self.s.c.is_long(a));
-        for &a in target.axes.iter().filter(|&&a| Some(a) != row) {
+        for &a in target.axes.iter().filter(|&&a| Some(a) != row && !whole.contains(&a)) {
             self.grid_axis(a);
+        }
+        for &a in whole {
+            self.whole_axis(a);
         }
         if let Some(r) = row {
             self.row_tile(r);
@@ -221,7 +280,7 @@ impl Emitter<'_, '_> {
     }
 
     /// One pass over the pool: `step(emitter, scores, tile axis, guard, carried)` gives the carried values after a tile.
-    fn pass(
+    pub(super) fn pass(
         &mut self,
         q: &Equation,
         carried: &[(&str, ValueId)],

@@ -12,6 +12,7 @@ mod inputs;
 pub(crate) mod random;
 mod road;
 mod schedules;
+mod selection;
 mod spelling;
 
 /// How much longer than usual the tests are to run.

@@ -10,7 +10,7 @@ use weft::sema::{Number, Settings, compile};
 use weft_cranelift::program::{Data, Executable, Length};
 use weft_ir::DType;
 use weft_ir::eval::{self, Evaluator, Tensor, Tolerance};
-use weft_ir::graph::Graph;
+use weft_ir::graph::{Graph, NodeId, Op};
 use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
 use weft_passes::lower::{Target, lower};
@@ -325,7 +325,12 @@ fn machine(case: &Case, s: &schedule::Scheduled, tensors: &[(String, Tensor)]) -
     let mut evaluator = Evaluator::new(graph, &bindings).at(Stage::Evaluate)?;
     let reachable = evaluator.decision_nodes();
     let mut decisions = eval::check::Decisions::new();
-    for &(node, buffer) in s.decisions.iter().filter(|d| reachable.contains(&d.0)) {
+    // The position of a rank says more than its value, also where only the value is asked for.
+    let asked = |n: NodeId| {
+        let pair = |m: NodeId| graph.args(m) == graph.args(n) && matches!(graph.op(m), Op::KthValue { .. });
+        reachable.contains(&n) || (matches!(graph.op(n), Op::KthIndex { .. }) && reachable.iter().any(|&m| pair(m)))
+    };
+    for &(node, buffer) in s.decisions.iter().filter(|d| asked(d.0)) {
         let buffer = &plan.buffers[buffer.index()];
         let found = to_floats(&run.read(&buffer.name).at(Stage::Launch)?);
         decisions.insert(node, at_node(graph, node, buffer, &case.lengths, &found));

@@ -5,6 +5,7 @@
 //! so a term that a loop does not change, once computed before it, is not computed again inside ([`Emitter::hoist`]).
 
 mod index;
+mod kth;
 mod memory;
 mod sums;
 
@@ -122,6 +123,11 @@ impl<'s, 'p> Emitter<'s, 'p> {
 
     pub(crate) fn enter(&mut self) {
         self.memo.push(Scope::default());
+    }
+
+    /// A block in which an axis stands elsewhere: what was emitted outside over the whole of it is not valid inside.
+    pub(crate) fn enter_moved(&mut self, axis: AxisId) {
+        self.memo.push(Scope { values: FxHashMap::default(), moved: vec![axis] });
     }
 
     pub(crate) fn leave(&mut self) {
@@ -266,6 +272,10 @@ impl<'s, 'p> Emitter<'s, 'p> {
             Op::Arg { extremum, axis, guards } => {
                 let (gs, x) = args.split_at(*guards as usize);
                 self.emit_arg(*extremum, *axis, gs, x[0], &hint)
+            }
+            Op::KthValue { axis, guards } | Op::KthIndex { axis, guards } => {
+                let (gs, rest) = args.split_at(*guards as usize);
+                self.emit_kth(id, *axis, gs, (rest[0], rest[1]), matches!(op, Op::KthIndex { .. }))
             }
             _ => self.s.unsupported(id, format!("`{}` inside a kernel", op.name())),
         }

@@ -153,7 +153,7 @@ impl Emitter<'_, '_> {
         };
         let init = match acc {
             Some(a) => a,
-            None => self.zero_like_sum(id, axes, factors)?,
+            None => self.zero_like_sum(id, axes, guards, factors)?,
         };
         let n = self.s.static_size(axis);
         // The outermost axes go one by one.
@@ -164,18 +164,29 @@ impl Emitter<'_, '_> {
         let body = self.kb.begin_loop(&name, tile, domain, None, &[("acc", init)]);
         self.note_bounds(body.index, 0, Some(n - 1));
         self.note_bounds(body.pos, 0, if n % step == 0 { Some(n - 1) } else { None });
-        self.enter();
-        self.positions.insert(axis, Expr::Var(body.pos));
+        // An extremum in a factor may have put the whole axis into a tile before.
+        self.enter_moved(axis);
+        let outside = self.positions.insert(axis, Expr::Var(body.pos));
         let inner = self.walk(id, rest, room, axes, guards, factors, Some(body.carried[0]), hint)?;
-        self.positions.remove(&axis);
+        match outside {
+            Some(e) => self.positions.insert(axis, e),
+            None => self.positions.remove(&axis),
+        };
         self.leave();
         let results = self.kb.end_loop(&[inner]);
         Ok(results[0])
     }
 
-    pub(super) fn zero_like_sum(&mut self, id: NodeId, axes: &[AxisId], factors: &[NodeId]) -> Result<ValueId, Error> {
+    pub(super) fn zero_like_sum(
+        &mut self,
+        id: NodeId,
+        axes: &[AxisId],
+        guards: &[NodeId],
+        factors: &[NodeId],
+    ) -> Result<ValueId, Error> {
         let mut set = AxisSet::EMPTY;
-        let free: Vec<AxisId> = factors.iter().flat_map(|&f| self.s.c.g.free(f).iter().collect::<Vec<_>>()).collect();
+        let terms = guards.iter().chain(factors);
+        let free: Vec<AxisId> = terms.flat_map(|&f| self.s.c.g.free(f).iter().collect::<Vec<_>>()).collect();
         for a in free {
             if !axes.contains(&a)
                 && let Some(e) = self.positions.get(&a)
@@ -210,7 +221,16 @@ impl Emitter<'_, '_> {
         for &f in factors {
             values.push(self.value(f)?);
         }
-        let guard = self.guard(guards)?;
+        let mut guard = self.guard(guards)?;
+        if !guard.is_always() {
+            // A product of reads is zero behind the end of a walked axis; a count is not.
+            for &a in axes {
+                if let Some(at) = self.positions.get(&a).cloned() {
+                    let extent = self.extent(a);
+                    self.stay_inside(&mut guard, &at, &extent);
+                }
+            }
+        }
         let over = self.tile_axes_of(axes);
         self.contract(id, &values, over, guard, acc, hint)
     }

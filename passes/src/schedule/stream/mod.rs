@@ -1,6 +1,7 @@
 //! Kernels that stream a long axis past a tile of rows.
 
 mod groups;
+mod list;
 mod split;
 mod walk;
 
@@ -84,6 +85,9 @@ impl Scheduler {
             let kind = match s.axis {
                 None => "one position".to_owned(),
                 Some(a) if a == axis => "a dense range".to_owned(),
+                Some(a) if self.walks_list(Some(a), axis) => {
+                    format!("the list of each row, {} positions", self.static_size(a))
+                }
                 Some(_) => "a stride".to_owned(),
             };
             self.notes.push(format!("{name}: a stream over {kind} feeds {} reductions", s.terms.len()));

@@ -4,6 +4,9 @@ use super::{Fold, Reduction, Stream, Term};
 use crate::schedule::{Error, Scheduler};
 use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
 
+/// How a case walks the axis: the loop's axis, the streamed position, and the guards that are left.
+pub(super) type Walk = (Option<AxisId>, NodeId, Vec<NodeId>);
+
 impl Scheduler {
     /// Splits the guards of all reductions into streams; equal streams are walked once.
     pub(super) fn streams(
@@ -46,6 +49,8 @@ impl Scheduler {
         }
         let mut factors = Vec::new();
         for &f in &r.factors {
+            // A list decides its membership; after substitution nothing would show that.
+            let f = if self.walks_list(loop_axis, axis) { self.simplify(f, case)? } else { f };
             let f = self.c.substitute(f, &map)?;
             let f = self.simplify(f, &substituted)?;
             match self.c.g.constant(f).map(weft_ir::graph::Scalar::as_f64) {
@@ -87,13 +92,9 @@ impl Scheduler {
         Ok(())
     }
 
-    /// How a case walks the axis: a congruence is a stride, an equation one position, all else a dense range. Gives the loop's axis,
+    /// How a case walks the axis: a congruence is a stride, an equation one position, a membership the entries of a list, all else a dense range. Gives the loop's axis,
     /// the streamed position, and the guards that are left.
-    pub(super) fn kind(
-        &mut self,
-        case: &[NodeId],
-        axis: AxisId,
-    ) -> Result<(Option<AxisId>, NodeId, Vec<NodeId>), Error> {
+    pub(super) fn kind(&mut self, case: &[NodeId], axis: AxisId) -> Result<Walk, Error> {
         for (at, &g) in case.iter().enumerate() {
             let Some((MapFn::Eq, form)) = self.c.comparison(g) else { continue };
             let rest = || case.iter().enumerate().filter(|&(n, _)| n != at).map(|(_, &g)| g).collect::<Vec<_>>();
@@ -125,6 +126,9 @@ impl Scheduler {
                 let term = self.c.int_term(&position)?;
                 return Ok((None, term, guards));
             }
+        }
+        if let Some(list) = self.list_of(case, axis)? {
+            return Ok(list);
         }
         let index = self.c.make(&Op::Index(axis), &[])?;
         Ok((Some(axis), index, case.to_vec()))
