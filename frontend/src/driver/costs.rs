@@ -5,6 +5,7 @@
 //! once: what it must move however good its caches are.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
@@ -31,13 +32,16 @@ pub struct KernelCost {
     pub bytes_read: u64,
     /// Bytes of buffers written.
     pub bytes_written: u64,
+    /// How long it ran, on the wall, if it ran as machine code.
+    pub time: Option<Duration>,
 }
 
 /// How many iterations of a loop or a grid axis stand for all.
 const SAMPLES: i64 = 6;
 
-/// The costs of all kernels of a plan.
-pub(crate) fn costs(plan: &Plan, graph: &Graph, bound: &Bound) -> Vec<KernelCost> {
+/// The costs of all kernels of a plan, in its order.
+#[must_use]
+pub fn costs(plan: &Plan, graph: &Graph, bound: &Bound) -> Vec<KernelCost> {
     let extents: Vec<Length> = graph
         .domains()
         .iter()
@@ -85,6 +89,7 @@ impl<'p> Walk<'p> {
             bytes_written: bytes(&written),
             flops: self.flops,
             at_least: self.at_least,
+            time: None,
         }
     }
 
