@@ -3,6 +3,7 @@
 //!     cargo run --release -p weft-bench --bin source                      # everything, one sequence of 2048 tokens
 //!     cargo run --release -p weft-bench --bin source -- dense             # layers whose name contains a word
 //!     cargo run --release -p weft-bench --bin source -- T=4096 CALLS=20   # other lengths, more calls
+//!     cargo run --release -p weft-bench --bin source -- ROWS=64 STREAM=32 # other tiles: ROWS STREAM BLOCK DEPTH VECTOR
 //!     cargo run --release -p weft-bench --bin source -- dense --ir        # loop IR; --asm: machine code
 //!
 //! The peak is measured in the same run: with the widest vectors of the machine, and with 128-bit vectors, which are the widest
@@ -21,9 +22,21 @@ use weft_bench::{peak, timing};
 use weft_runtime::Pool;
 
 /// Small layers that are one kernel each, with the operations that their definitions take at a length.
-const SMALL: [(&str, &str, fn(f64) -> f64); 2] = [
+const SMALL: [(&str, &str, fn(f64) -> f64); 3] = [
     (
-        "dense causal attention",
+        "dense causal attention, heads outside",
+        "layer dense {
+           size H = 8, D = 64
+           axis b, t: time
+           index j: t, h: H, d: D
+           in q[b,h,t,d], k[b,h,t,d], v[b,h,t,d]
+           let p[b,h,t,j] = softmax[j](sum(d: q * k[b,h,j,d]) / sqrt(D) where j <= t)
+           out o[b,h,t,d] = sum(j: p * v[b,h,j,d])
+         }",
+        attention,
+    ),
+    (
+        "dense causal attention, heads inside",
         "layer dense {
            size H = 8, D = 64
            axis b, t: time
@@ -32,8 +45,7 @@ const SMALL: [(&str, &str, fn(f64) -> f64); 2] = [
            let p[b,h,t,j] = softmax[j](sum(d: q * k[b,j,h,d]) / sqrt(D) where j <= t)
            out o[b,t,h,d] = sum(j: p * v[b,j,h,d])
          }",
-        // Two products of 2 D operations for each of the T^2 / 2 pairs of each head: what flash attention is rated by.
-        |t| 8.0 * t * t / 2.0 * 2.0 * 2.0 * 64.0,
+        attention,
     ),
     (
         "projection",
@@ -49,6 +61,11 @@ const SMALL: [(&str, &str, fn(f64) -> f64); 2] = [
     ),
 ];
 
+/// Two products of 2 D operations for each of the T^2 / 2 pairs of each head: what flash attention is rated by.
+fn attention(t: f64) -> f64 {
+    8.0 * t * t / 2.0 * 2.0 * 2.0 * 64.0
+}
+
 /// Layers of the repository, at the sizes that their files give.
 const EXAMPLES: [&str; 4] = ["attamba", "sparsek", "attamba_sparsek", "transformer_vq"];
 
@@ -58,14 +75,20 @@ struct Settings {
     calls: usize,
     ir: bool,
     asm: bool,
+    compile: CompileOptions,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut settings = Settings { words: Vec::new(), length: 2048, calls: 9, ir: false, asm: false };
+    let mut settings = Settings { words: Vec::new(), length: 2048, calls: 9, ir: false, asm: false, compile: CompileOptions::default() };
     for arg in std::env::args().skip(1) {
         match arg.split_once('=') {
             Some(("T", n)) => settings.length = n.parse()?,
             Some(("CALLS", n)) => settings.calls = n.parse()?,
+            Some(("ROWS", n)) => settings.compile.schedule.tiles.rows = n.parse()?,
+            Some(("STREAM", n)) => settings.compile.schedule.tiles.stream = n.parse()?,
+            Some(("BLOCK", n)) => settings.compile.schedule.tiles.block = n.parse()?,
+            Some(("DEPTH", n)) => settings.compile.schedule.tiles.depth = n.parse()?,
+            Some(("VECTOR", n)) => settings.compile.schedule.tiles.vector = n.parse()?,
             _ if arg == "--ir" => settings.ir = true,
             _ if arg == "--asm" => settings.asm = true,
             _ => settings.words.push(arg),
@@ -112,7 +135,7 @@ fn layer(
     let fault = |e| format!("{name}: {e:?}");
     let start = std::time::Instant::now();
     let ready =
-        execute::prepare(&loaded, Backend::Cranelift, &CompileOptions::default(), &mut watch).map_err(fault)?;
+        execute::prepare(&loaded, Backend::Cranelift, &settings.compile, &mut watch).map_err(fault)?;
     let compiled = start.elapsed();
     let Ready::Cranelift(planned, executable) = &ready else { return Err("no machine code".into()) };
     println!("\n{name}, T={}: compiled in {:.1} ms", settings.length, compiled.as_secs_f64() * 1e3);

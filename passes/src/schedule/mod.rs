@@ -23,6 +23,7 @@ mod cases;
 mod cut;
 mod emit;
 mod exprs;
+mod finite;
 mod identity;
 mod order;
 mod ranges;
@@ -142,6 +143,8 @@ pub(crate) struct Scheduler {
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
     /// Stored values that may be infinite.
     pub(crate) wild: FxHashSet<InputId>,
+    /// Stored values that are nowhere negative.
+    pub(crate) not_negative: FxHashSet<InputId>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// How many terms of the canonical graph read a term.
@@ -194,6 +197,7 @@ fn round(graph: Graph, settings: Settings, options: Options, reuse: reuse::Reuse
         products: Vec::new(),
         extents: FxHashMap::default(),
         wild: FxHashSet::default(),
+        not_negative: FxHashSet::default(),
         steps: FxHashMap::default(),
         readers,
         path: Vec::new(),
