@@ -120,29 +120,18 @@ fn matmul_plan(n: i64) -> Result<Plan, Box<dyn Error>> {
     plan("matmul", &[("K", n), ("N", n), ("BT", 64), ("BN", 64), ("BK", 128)])
 }
 
-/// CPU time of all threads of this process so far, in seconds; 0 where the system does not tell. On a machine that is shared it
-/// says what the code costs, which the clock on the wall does not.
-fn cpu_seconds() -> f64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let nanoseconds = tasks.filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    });
-    nanoseconds.sum::<f64>() / 1e9
-}
-
 /// Times on the wall, and mean CPU time of a call.
 fn time(run: &mut Run<'_>, pool: &Pool) -> Result<(timing::Times, f64), Box<dyn Error>> {
     const CALLS: u32 = 9;
     run.launch(pool)?;
-    let (mut calls, before) = (0u32, cpu_seconds());
+    let (mut calls, before) = (0u32, timing::cpu_seconds());
     let times = timing::measure(CALLS as usize, || {
         calls += 1;
         if let Err(e) = run.launch(pool) {
             println!("{e}");
         }
     });
-    Ok((times, (cpu_seconds() - before) / f64::from(calls)))
+    Ok((times, (timing::cpu_seconds() - before) / f64::from(calls)))
 }
 
 fn output(run: &Run<'_>, name: &str) -> Result<Vec<f32>, Box<dyn Error>> {

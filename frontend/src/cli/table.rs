@@ -32,17 +32,17 @@ impl Style {
 }
 
 /// A table whose columns are as wide as their widest cell.
-struct Grid {
+struct Grid<'a> {
     /// For each column: is it aligned to the right?
-    right: &'static [bool],
+    right: &'a [bool],
     rows: Vec<Vec<(String, Style)>>,
 }
 
 /// The widest a column of words gets; longer ones go on in the next line.
 const WIDEST: usize = 46;
 
-impl Grid {
-    fn new(right: &'static [bool], head: &[&str]) -> Self {
+impl<'a> Grid<'a> {
+    fn new(right: &'a [bool], head: &[&str]) -> Self {
         Self { right, rows: vec![head.iter().map(|h| ((*h).to_owned(), Style::Dim)).collect()] }
     }
 
@@ -175,30 +175,39 @@ fn paragraph(facts: &[String], color: Color) -> String {
 
 fn kernels(kernels: &[KernelCost], color: Color) -> String {
     let plain = |text: String| (text, Style::Plain);
-    let mut grid =
-        Grid::new(&[false, true, false, true, true, true], &["kernel", "grid", "streams", "flops", "read", "written"]);
+    // Backends that are not there for speed give no times.
+    let timed = kernels.iter().any(|k| k.time.is_some());
+    let head = ["kernel", "grid", "streams", "flops", "read", "written", "time"];
+    let right = [false, true, false, true, true, true, true];
+    let columns = if timed { head.len() } else { head.len() - 1 };
+    let mut grid = Grid::new(&right[..columns], &head[..columns]);
+    let time = |t: Option<Duration>| t.map_or_else(String::new, duration);
     for k in kernels {
         let more = if k.at_least { ">" } else { "" };
-        grid.row([
+        let cells = [
             (k.name.clone(), Style::Bold),
             plain(k.grid.clone()),
             (if k.streams.is_empty() { "-".to_owned() } else { k.streams.join("; ") }, Style::Plain),
             plain(format!("{more}{}", scaled(k.flops, ""))),
             plain(scaled(k.bytes_read as f64, "B")),
             plain(scaled(k.bytes_written as f64, "B")),
-        ]);
+            plain(time(k.time)),
+        ];
+        grid.row(cells.into_iter().take(columns));
     }
     if kernels.len() > 1 {
         let sum = |f: fn(&KernelCost) -> f64| kernels.iter().map(f).sum::<f64>();
         let dim = |text: String| (text, Style::Dim);
-        grid.row([
+        let cells = [
             dim(format!("{} kernels", kernels.len())),
             dim(String::new()),
             dim(String::new()),
             dim(scaled(sum(|k| k.flops), "")),
             dim(scaled(sum(|k| k.bytes_read as f64), "B")),
             dim(scaled(sum(|k| k.bytes_written as f64), "B")),
-        ]);
+            dim(time(kernels.iter().map(|k| k.time).sum())),
+        ];
+        grid.row(cells.into_iter().take(columns));
     }
     grid.print(color)
 }
@@ -317,6 +326,7 @@ pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
         json!({
             "name": k.name, "grid": k.grid, "streams": k.streams, "flops": k.flops, "flops_at_least": k.at_least,
             "bytes_read": k.bytes_read, "bytes_written": k.bytes_written,
+            "seconds": k.time.map(|t| t.as_secs_f64()),
         })
     };
     // JSON has no infinity: an error that is none is null.

@@ -182,6 +182,9 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
         outputs: Vec::new(),
         phases: Vec::new(),
     };
+    for (kernel, time) in report.kernels.iter_mut().zip(executed.times.iter().flatten()) {
+        kernel.time = Some(*time);
+    }
     let sample = sample(graph, &bound, options.rows);
     compare_with_evaluator(loaded, &ready, &bound, &executed, sample.as_ref(), &mut report, watch)?;
     report.rows = sample.map(|s| (graph.axis(s.axis).name.to_string(), s.positions));

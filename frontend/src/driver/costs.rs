@@ -5,6 +5,7 @@
 //! once: what it must move however good its caches are.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::bind::{Bound, Length};
 use weft_ir::graph::{Extent, Graph};
@@ -30,6 +31,8 @@ pub struct KernelCost {
     pub bytes_read: u64,
     /// Bytes of buffers written.
     pub bytes_written: u64,
+    /// How long it ran, on the wall, if it ran as machine code.
+    pub time: Option<Duration>,
 }
 
 /// The extents of a run.
@@ -48,8 +51,9 @@ impl Extents for Lengths {
     }
 }
 
-/// The costs of all kernels of a plan.
-pub(crate) fn costs(plan: &Plan, graph: &Graph, bound: &Bound) -> Vec<KernelCost> {
+/// The costs of all kernels of a plan, in its order.
+#[must_use]
+pub fn costs(plan: &Plan, graph: &Graph, bound: &Bound) -> Vec<KernelCost> {
     let extents: Vec<Length> = graph
         .domains()
         .iter()
@@ -105,6 +109,7 @@ impl Costs<'_> {
             bytes_written: bytes(&written),
             flops: flops.total,
             at_least,
+            time: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Running a layer on a backend.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use super::bind::{Bound, Length};
@@ -9,7 +11,7 @@ use super::pipeline::{self, Backend, CompileOptions, Planned};
 use super::tensors::to_f32;
 use super::watch::{Phase, Watch};
 use crate::diagnostics::codes;
-use weft_cranelift::program::{Data, Executable, Length as Lengths, RunError};
+use weft_cranelift::program::{Data, Executable, Length as Lengths, Run, RunError};
 use weft_ir::dtype::Class;
 use weft_ir::eval::{self, Elements, Evaluator, Tensor};
 use weft_ir::graph::{AxisId, Extent, Graph, NodeId};
@@ -48,6 +50,8 @@ pub struct Executed {
     pub decisions: Vec<(NodeId, Tensor)>,
     /// What each kernel executed, if the backend counts.
     pub counts: Option<IndexMap<String, Counts>>,
+    /// How long each kernel took, in the order of the plan, if the backend tells.
+    pub times: Option<Vec<Duration>>,
 }
 
 /// Compiles a layer as far as a backend needs it.
@@ -81,7 +85,7 @@ pub fn execute(loaded: &Loaded, ready: &Ready, bound: &Bound, watch: &mut Watch<
     match ready {
         Ready::Evaluator => {
             let outputs = watch.time(Phase::Run, || evaluate(graph, bound))?;
-            Ok(Executed { outputs, decisions: Vec::new(), counts: None })
+            Ok(Executed { outputs, decisions: Vec::new(), counts: None, times: None })
         }
         Ready::Interpreter(planned) => watch.time(Phase::Run, || interpret(graph, planned, bound)),
         Ready::Cranelift(planned, executable) => watch.time(Phase::Run, || launch(graph, planned, executable, bound)),
@@ -169,15 +173,19 @@ pub fn interpret_with(
     Ok(executed)
 }
 
-fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bound) -> Result<Executed, Fault> {
-    let failed = |e: RunError| match &e {
+fn failed(error: RunError) -> Fault {
+    match &error {
         RunError::Overflow(_) | RunError::Runtime(_) => {
-            Fault::user(codes::E0518, format!("the cranelift backend: {e}"))
+            Fault::user(codes::E0518, format!("the cranelift backend: {error}"))
         }
-        _ => Fault::bug(format!("the cranelift backend: {e}")),
-    };
-    let program = executable.program();
-    let lengths: Vec<Lengths> = program
+        _ => Fault::bug(format!("the cranelift backend: {error}")),
+    }
+}
+
+/// Lengths of the runtime extents of a program, in order.
+fn program_lengths(graph: &Graph, executable: &Executable, bound: &Bound) -> Vec<Lengths> {
+    executable
+        .program()
         .extents
         .iter()
         .zip(runtime(graph, bound))
@@ -185,17 +193,32 @@ fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bou
             (Some(_), Some(batch)) => Lengths::Ragged(per_position(length, batch)),
             _ => Lengths::Uniform(length.padded() as i64),
         })
-        .collect();
-    let mut run = executable.prepare(&lengths).map_err(failed)?;
+        .collect()
+}
+
+/// Machine code with memory for one set of inputs, which are written: ready to be launched, as often as one likes.
+///
+/// # Errors
+/// E0518 if memory does not suffice.
+pub fn start<'e>(graph: &Graph, executable: &'e Executable, bound: &Bound) -> Result<Run<'e>, Fault> {
+    let program = executable.program();
+    let mut run = executable.prepare(&program_lengths(graph, executable, bound)).map_err(failed)?;
     for (name, tensor) in bound.tensors() {
         let Some(buffer) = program.buffers.iter().find(|b| b.name == *name && b.role.is_given()) else {
             return Err(Fault::bug(format!("the program has no buffer for `{name}`")));
         };
         run.write(name, &data(tensor, buffer.elem)).map_err(failed)?;
     }
+    Ok(run)
+}
+
+fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bound) -> Result<Executed, Fault> {
+    let program = executable.program();
+    let mut run = start(graph, executable, bound)?;
     let pool = Pool::global().map_err(|e| failed(e.into()))?;
-    run.launch(pool).map_err(failed)?;
-    let shapes: Vec<i64> = lengths_in_memory(&lengths);
+    let mut times = vec![Duration::ZERO; program.launches.len()];
+    run.launch_observed(pool, &mut |n, time| times[n] = time).map_err(failed)?;
+    let shapes: Vec<i64> = lengths_in_memory(&program_lengths(graph, executable, bound));
     let read = |name: &str| {
         let buffer = program.buffers.iter().find(|b| b.name == name)?;
         let shape: Option<Vec<usize>> = buffer.dims.iter().map(|d| usize::try_from(d.eval(&shapes)?).ok()).collect();
@@ -209,7 +232,9 @@ fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bou
         };
         Some((shape?, values))
     };
-    collect(graph, planned, bound, &read)
+    let mut executed = collect(graph, planned, bound, &read)?;
+    executed.times = Some(times);
+    Ok(executed)
 }
 
 fn lengths_in_memory(lengths: &[Lengths]) -> Vec<i64> {
@@ -272,7 +297,7 @@ fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> 
         let tensor = Tensor { shape, data: typed(values, scheduled.dtype(node).class()) };
         decisions.push((node, sorted_by_axis(&tensor, &order)));
     }
-    Ok(Executed { outputs, decisions, counts: None })
+    Ok(Executed { outputs, decisions, counts: None, times: None })
 }
 
 /// Which axis each dimension of a buffer has, by name; of axes with one name the earlier dimension has the earlier axis.

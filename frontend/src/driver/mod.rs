@@ -41,7 +41,7 @@ mod watch;
 pub use bind::{Bound, Length, bind};
 pub use check::{Against, CheckOptions, DecisionRow, OutputRow, Report, Rows, SAMPLED, WHOLE, check};
 pub use compare::Distance;
-pub use costs::KernelCost;
+pub use costs::{KernelCost, costs};
 pub use dot::dot;
 pub use emit::{Stage, emit};
 pub use execute::{Executed, Ready, execute, prepare};

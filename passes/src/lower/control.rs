@@ -1,7 +1,7 @@
 //! Statements: scalars, loops, branches, and the values that go around them.
 
 use weft_ir::kernel::{
-    Atom, AxisId, Carried, Domain, Expr, Guard, If, Inst, Loop, OpCode, Stmt, ValueId, VarDef, VarId, While,
+    Atom, AxisId, AxisSet, Carried, Domain, Expr, Guard, If, Inst, Loop, OpCode, Stmt, ValueId, VarDef, VarId, While,
 };
 use weft_ir::loops::{Binary, Compare, Elem, Ty, Unroll, Value};
 
@@ -140,7 +140,7 @@ impl Emitter<'_> {
                 let axes = self.ty(*y)?.axes;
                 let innermost = self.lanes_of(c.param);
                 let elem = self.elem_of(*y)?;
-                let copy = self.allocate("yielded", elem, axes.iter(), innermost)?;
+                let copy = self.allocate("yielded", elem, axes, innermost)?;
                 self.copy(*y, &copy)?;
                 from = Some(copy);
             }
@@ -248,7 +248,7 @@ impl Emitter<'_> {
             Some(storage) => storage.clone(),
             None => {
                 let name = self.var_name(l.pos).to_owned();
-                let storage = self.allocate(&name, Elem::I64, std::iter::empty(), Some(axis))?;
+                let storage = self.allocate(&name, Elem::I64, AxisSet::EMPTY, Some(axis))?;
                 self.entries.insert(l.pos, storage.clone());
                 storage
             }

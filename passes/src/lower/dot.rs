@@ -13,8 +13,9 @@ use super::error::Emit;
 use super::point::Point;
 use super::transfer::Direct;
 
-/// Contraction steps written out per round of the loop, as far as they divide its length.
-const UNROLL: i64 = 4;
+/// Contraction steps written out per round of the loop, as far as they divide its length. The more there are, the rarer the moves
+/// that bring sums back into the registers in which a round expects them.
+const UNROLL: i64 = 16;
 
 /// One product, as far as it is the same for all its blocks.
 struct Product<'i> {
@@ -41,6 +42,15 @@ struct Running {
     stride: Value,
 }
 
+/// Which loop over blocks is the outer one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+    /// For each block of rows, all lanes.
+    RowsOutside,
+    /// For each block of lanes, all rows.
+    LanesOutside,
+}
+
 /// Distance of a row from the first row of its block.
 #[derive(Clone, Copy)]
 enum Row {
@@ -48,6 +58,11 @@ enum Row {
     Near(i64),
     /// A number known at run time.
     Far(Value),
+}
+
+/// Steps of a contraction that are written out.
+fn steps(extent: i64) -> i64 {
+    (1..=UNROLL).rev().find(|u| extent % u == 0).unwrap_or(1)
 }
 
 impl Emitter<'_> {
@@ -84,59 +99,87 @@ impl Emitter<'_> {
         let others: Vec<AxisId> = axes.iter().filter(|x| Some(*x) != lanes && Some(*x) != rows).collect();
         let lane_count = lanes.map_or(1, |l| self.extent(l));
         let row_count = rows.map_or(1, |r| self.extent(r));
+        let steps = product.contracted.last().map_or(1, |k| steps(self.extent(*k)));
         let block = self.target.block(
             u32::try_from(elem.bytes()).unwrap_or(8),
             u16::try_from(lane_count.min(64)).unwrap_or(64).next_multiple_of(4),
             u32::try_from(row_count).unwrap_or(u32::MAX),
+            u32::try_from(steps).unwrap_or(1),
         );
-        let height = i64::from(block.rows);
-        self.walk(&others, &[], &Point::default(), &mut |e, p| {
-            let whole = row_count / height * height;
-            e.for_extent(whole, height, |e, row| e.block(&product, row, height, i64::from(block.lanes), p))?;
-            if whole < row_count {
-                let row = e.kb.int(whole);
-                e.scope(|e| e.block(&product, row, row_count - whole, i64::from(block.lanes), p))?;
-            }
-            Ok(())
+        let order = self.order(*a, &product, lane_count);
+        let (height, width) = (i64::from(block.rows), i64::from(block.lanes));
+        self.walk(&others, &[], &Point::default(), &mut |e, p| match (order, product.lanes) {
+            (Order::LanesOutside, Some(axis)) => e.spans(axis, width, p, &mut |e, p| {
+                if let Some(acc) = product.acc {
+                    e.hoist(acc, p)?;
+                }
+                e.blocks(row_count, height, &mut |e, row, height| e.block(&product, row, height, p))
+            }),
+            (_, axis) => e.blocks(row_count, height, &mut |e, row, height| match axis {
+                Some(axis) => e.spans(axis, width, p, &mut |e, p| e.block(&product, row, height, p)),
+                None => e.block(&product, row, height, p),
+            }),
         })
     }
 
-    /// Rows `row .. row + height` of a product, along all lanes.
-    fn block(&mut self, product: &Product<'_>, row: Value, height: i64, lanes: i64, p: &Point) -> Emit<()> {
-        let body = &mut |e: &mut Self, p: &Point| {
-            let points: Vec<Point> = (0..height)
-                .map(|r| match product.rows {
-                    Some(axis) => {
-                        let at = e.kb.add_int(row, r);
-                        p.with(axis, at)
-                    }
-                    None => p.clone(),
-                })
-                .collect();
-            let width = p.span.map_or(1, |s| s.width);
-            let zero = e.kb.zero(Ty::vector(product.elem, width));
-            let mut sums = Vec::new();
-            for p in &points {
-                let start = match product.acc {
-                    None => zero,
-                    Some(acc) => {
-                        let x = e.value(acc, p)?;
-                        if width > 1 && !e.kb.ty(x).is_vector() { e.kb.splat(x, width) } else { x }
-                    }
-                };
-                sums.push(e.kb.var("sum", start));
-            }
-            e.contract(product, &points, &sums, &product.contracted)?;
-            for (p, sum) in points.iter().zip(&sums) {
-                let x = e.kb.get(*sum);
-                e.store_tile(&product.storage, p, x)?;
-            }
-            Ok(())
-        };
-        match product.lanes {
-            Some(axis) => self.spans(axis, lanes, p, body),
-            None => body(self, p),
+    /// Which factor is read again and again, and which stays in the first-level cache: a block of lanes of the vector factor, or a
+    /// block of rows of the splat factor. A splat factor that lies densely in tile memory is the one to walk: there are fewer
+    /// elements of it in a block than of the other.
+    fn order(&self, splat: ValueId, product: &Product<'_>, lane_count: i64) -> Order {
+        let dense = !self.is_expression(splat);
+        let depth: i64 = product.contracted.iter().map(|k| self.extent(*k)).fold(1, i64::saturating_mul);
+        let rows = product.rows.map_or(1, |r| self.extent(r));
+        let half = self.target.l1_bytes / 2;
+        let bytes = |n: i64| depth.saturating_mul(n).unsigned_abs().saturating_mul(product.elem.bytes() as u64);
+        if dense && (bytes(rows) <= half || bytes(lane_count) > half) { Order::LanesOutside } else { Order::RowsOutside }
+    }
+
+    /// Runs `body` for blocks of rows: the first row and the number of rows.
+    fn blocks(
+        &mut self,
+        count: i64,
+        height: i64,
+        body: &mut dyn FnMut(&mut Self, Value, i64) -> Emit<()>,
+    ) -> Emit<()> {
+        let whole = count / height * height;
+        self.for_extent(whole, height, |e, row| e.scope(|e| body(e, row, height)))?;
+        if whole < count {
+            let row = self.kb.int(whole);
+            self.scope(|e| body(e, row, count - whole))?;
         }
+        Ok(())
+    }
+
+    /// Rows `row .. row + height` of a product, in the lanes of a point.
+    fn block(&mut self, product: &Product<'_>, row: Value, height: i64, p: &Point) -> Emit<()> {
+        let points: Vec<Point> = (0..height)
+            .map(|r| match product.rows {
+                Some(axis) => {
+                    let at = self.kb.add_int(row, r);
+                    p.with(axis, at)
+                }
+                None => p.clone(),
+            })
+            .collect();
+        let width = p.span.map_or(1, |s| s.width);
+        let zero = self.kb.zero(Ty::vector(product.elem, width));
+        let mut sums = Vec::new();
+        for p in &points {
+            let start = match product.acc {
+                None => zero,
+                Some(acc) => {
+                    let x = self.value(acc, p)?;
+                    if width > 1 && !self.kb.ty(x).is_vector() { self.kb.splat(x, width) } else { x }
+                }
+            };
+            sums.push(self.kb.var("sum", start));
+        }
+        self.contract(product, &points, &sums, &product.contracted)?;
+        for (p, sum) in points.iter().zip(&sums) {
+            let x = self.kb.get(*sum);
+            self.store_tile(&product.storage, p, x)?;
+        }
+        Ok(())
     }
 
     /// The loops over the contracted axes.
@@ -158,7 +201,7 @@ impl Emitter<'_> {
     /// with the counter into sums.
     fn innermost_loop(&mut self, product: &Product<'_>, points: &[Point], sums: &[Var], axis: AxisId) -> Emit<()> {
         let extent = self.extent(axis);
-        let steps = (1..=UNROLL).rev().find(|u| extent % u == 0).unwrap_or(1);
+        let steps = steps(extent);
         let zero = self.kb.int(0);
         let Some(first) = points.first() else { return Ok(()) };
         let first = first.with(axis, zero);

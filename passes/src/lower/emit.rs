@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::kernel::{
-    Access, AxisId, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type, ValueId,
+    Access, AxisId, AxisSet, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type, ValueId,
     VarId,
 };
 use weft_ir::loops::{self, Const, Elem, KernelBuilder, Ty, Unroll, Value};
@@ -13,6 +13,9 @@ use super::layout::Layout;
 use super::memory::QUANTUM;
 use super::point::Point;
 use super::target::Target;
+
+/// Bytes of a cache line.
+const LINE: i64 = 64;
 
 /// Memory of a tile value: a scratch array.
 #[derive(Clone, Debug)]
@@ -269,7 +272,7 @@ impl<'a> Emitter<'a> {
         &mut self,
         name: &str,
         elem: Elem,
-        axes: impl DoubleEndedIterator<Item = AxisId>,
+        axes: AxisSet,
         innermost: Option<AxisId>,
     ) -> Emit<Storage> {
         let mut strides = Vec::new();
@@ -279,8 +282,14 @@ impl<'a> Emitter<'a> {
             strides.push((axis, 1));
             let quantum = i64::from(loops::LANE_QUANTUM);
             size = self.extent(axis).checked_add(quantum - 1).ok_or_else(too_large)? / quantum * quantum;
+            // A block of lanes is read down the rows: these must not share the sets of the cache.
+            let rows = axes.iter().filter(|a| Some(*a) != innermost).map(|a| self.extent(a)).max().unwrap_or(1);
+            let bytes = size.unsigned_abs().saturating_mul(elem.bytes() as u64);
+            if self.target.collides(bytes, rows.unsigned_abs().saturating_mul(2)) {
+                size = size.checked_add(LINE / elem.bytes() as i64).ok_or_else(too_large)?;
+            }
         }
-        for axis in axes.rev().filter(|a| Some(*a) != innermost) {
+        for axis in axes.iter().rev().filter(|a| Some(*a) != innermost) {
             strides.push((axis, size));
             size = size.checked_mul(self.extent(axis)).ok_or_else(too_large)?;
         }
@@ -338,7 +347,7 @@ impl<'a> Emitter<'a> {
         let ty = self.ty(home)?;
         let name = self.kernel.value(home).map_or_else(String::new, |v| v.name.clone());
         let innermost = self.layout.innermost_of(self.kernel, home);
-        let storage = self.allocate(&name, elem(ty.elem)?, ty.axes.iter(), innermost)?;
+        let storage = self.allocate(&name, elem(ty.elem)?, ty.axes, innermost)?;
         self.slots.insert(home, storage.clone());
         Ok(storage)
     }

@@ -13,7 +13,9 @@
 //! old value later and the statement that computes the new one reads it element by element.
 
 use rustc_hash::FxHashMap;
-use weft_ir::kernel::{AxisId, AxisSet, Inst, Kernel, MapFn, OpCode, Place, Plan, Stmt, ValueId};
+use weft_ir::kernel::{
+    AxisId, AxisSet, BinOp, Expr, Inst, Kernel, MapFn, OpCode, Place, Plan, Stmt, ValueId, VarDef,
+};
 
 use super::error::Emit;
 use super::facts::{Def, Facts, Role};
@@ -101,6 +103,9 @@ impl<'a> Layout<'a> {
                         let free = self.lanes.is_none_or(|l| !axes.contains(l));
                         if let Some(along) = along.filter(|a| free && axes.contains(*a)) {
                             self.along.entry(home).or_insert(along);
+                        } else if let Some(unit) = self.unit_of(kernel, home).filter(|_| free) {
+                            // Read one element at a time, in any order: a copy lies as the original does.
+                            self.along.entry(home).or_insert(unit);
                         }
                     }
                 }
@@ -113,6 +118,14 @@ impl<'a> Layout<'a> {
                 }
             }
         }
+    }
+
+    /// The axis along which neighbours of a load lie side by side in memory.
+    fn unit_of(&self, kernel: &Kernel, v: ValueId) -> Option<AxisId> {
+        let (inst, _) = self.facts.inst_of(v)?;
+        let last = inst.attrs.access.as_ref()?.index.last()?;
+        let axes = kernel.value_type(v)?.axes;
+        axes.iter().find(|a| self.extent(*a) > 1 && is_offset(kernel, last, *a))
     }
 
     /// The axis over which most of the kernel's work is done, contracted axes not counted.
@@ -316,6 +329,23 @@ impl<'a> Layout<'a> {
 /// Is the operand a factor of a product?
 pub(super) fn is_factor(inst: Option<&Inst>, role: Role) -> bool {
     matches!((inst.map(|i| i.op), role), (Some(OpCode::Dot), Role::Operand(0 | 1)))
+}
+
+/// Is the expression the axis plus something that does not vary along it?
+pub(super) fn is_offset(kernel: &Kernel, e: &Expr, axis: AxisId) -> bool {
+    let free = |e: &Expr| !kernel.expr_axes(e).contains(axis);
+    match e {
+        Expr::Axis(a) => *a == axis,
+        Expr::Var(v) => match kernel.var(*v).map(|v| &v.def) {
+            Some(VarDef::Let(e) | VarDef::Position(e)) => is_offset(kernel, e, axis),
+            _ => false,
+        },
+        Expr::Binary(BinOp::Add, a, b) => {
+            (is_offset(kernel, a, axis) && free(b)) || (free(a) && is_offset(kernel, b, axis))
+        }
+        Expr::Binary(BinOp::Sub, a, b) => is_offset(kernel, a, axis) && free(b),
+        _ => false,
+    }
 }
 
 /// Can the op be part of an expression?

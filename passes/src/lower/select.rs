@@ -70,7 +70,7 @@ impl Emitter<'_> {
         for storage in [&values, &payloads] {
             self.clear_padding(storage, None)?;
         }
-        let taken = self.allocate("taken", Elem::I64, row.iter(), None)?;
+        let taken = self.allocate("taken", Elem::I64, row, None)?;
         self.clear(&taken)?;
         let extent = self.extent(along);
         self.for_extent(extent, 1, |e, at| {

@@ -8,6 +8,7 @@ use weft_ir::loops::{Binary, Elem, Value};
 
 use super::emit::Emitter;
 use super::error::Emit;
+use super::layout::is_offset;
 use super::memory::{Address, Step};
 use super::monoid::operator;
 use super::point::{Point, Span};
@@ -46,31 +47,13 @@ impl Emitter<'_> {
     fn distinct_axis(&self, index: &[Expr], axes: AxisSet, preferred: Option<AxisId>) -> Option<AxisId> {
         let alone = |a: AxisId| {
             index.iter().filter(|e| self.kernel.expr_axes(e).contains(a)).count() == 1
-                && index.iter().any(|e| self.is_offset(e, a))
+                && index.iter().any(|e| is_offset(self.kernel, e, a))
         };
         let mut fit: Vec<AxisId> = axes.iter().filter(|a| self.extent(*a) > 1 && alone(*a)).collect();
         fit.sort_by_key(|a| {
-            (Some(*a) == preferred, index.last().is_some_and(|e| self.is_offset(e, *a)), self.extent(*a))
+            (Some(*a) == preferred, index.last().is_some_and(|e| is_offset(self.kernel, e, *a)), self.extent(*a))
         });
         fit.last().copied()
-    }
-
-    /// Is the expression the axis plus something that does not vary along it?
-    fn is_offset(&self, e: &Expr, axis: AxisId) -> bool {
-        use weft_ir::kernel::{BinOp, VarDef};
-        match e {
-            Expr::Axis(a) => *a == axis,
-            Expr::Var(v) => match self.kernel.var(*v).map(|v| &v.def) {
-                Some(VarDef::Let(e) | VarDef::Position(e)) => self.is_offset(e, axis),
-                _ => false,
-            },
-            Expr::Binary(BinOp::Add, a, b) => {
-                let free = |e: &Expr| !self.kernel.expr_axes(e).contains(axis);
-                (self.is_offset(a, axis) && free(b)) || (free(a) && self.is_offset(b, axis))
-            }
-            Expr::Binary(BinOp::Sub, a, b) => self.is_offset(a, axis) && !self.kernel.expr_axes(b).contains(axis),
-            _ => false,
-        }
     }
 
     /// `place = op(place, x)` where the mask holds.

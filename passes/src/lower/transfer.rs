@@ -147,8 +147,25 @@ impl Emitter<'_> {
             let own = |a: AxisId| renamed.filter(|(_, to)| *to == a).map_or(a, |(from, _)| from);
             let along = dot.results.first().and_then(|r| self.lanes_of(*r)).map(own).filter(|a| axes.contains(*a));
             let contiguous = along.is_none_or(|a| unit == Some(a) && self.extent(a) % QUANTUM == 0);
-            contiguous && !self.collides(dot, v, &strides, own)
+            let scattered = along.is_none() && self.is_scattered(dot, v, &strides, own);
+            contiguous && !scattered && !self.collides(dot, v, &strides, own)
         }))
+    }
+
+    /// Is a splat factor better copied, because it is read for many blocks of lanes and its rows lie apart? A copy stays in the
+    /// first-level cache; and to copy is to read ahead, which a product, whose window is full of multiplications, does not.
+    fn is_scattered(&self, dot: &Inst, v: ValueId, strides: &[(AxisId, i64)], own: impl Fn(AxisId) -> AxisId) -> bool {
+        const BLOCKS: i64 = 16;
+        let lanes = dot.results.first().and_then(|r| self.lanes_of(*r)).map_or(1, |l| self.extent(l));
+        let Ok(ty) = self.ty(v) else { return false };
+        let contracted: AxisSet = dot.attrs.over.iter().map(&own).collect();
+        // Elements between rows of which all are read.
+        let dense = i64::try_from(self.layout.size(contracted.intersection(ty.axes))).unwrap_or(i64::MAX);
+        let apart = |a: AxisId| {
+            let stride = strides.iter().find(|(b, _)| *b == a).map_or(0, |(_, s)| *s);
+            stride == 0 || stride > dense
+        };
+        lanes >= BLOCKS * ROWS && ty.axes.minus(contracted).iter().any(apart)
     }
 
     /// Would a product that reads a factor in place, many times, find it driven out of the cache by its own elements?

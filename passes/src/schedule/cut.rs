@@ -365,17 +365,6 @@ impl Scheduler {
         !self.c.is_heavy(id) || reduced || self.is_no_larger(id, self.c.g.args(id))
     }
 
-    /// May a term be infinite or NaN at positions where a guard around it is false, though inputs are finite?
-    pub(crate) fn is_wild(&self, id: NodeId) -> bool {
-        self.find(id, |op| match op {
-            Op::Reduce { .. } | Op::KthValue { .. } | Op::Threshold { .. } => true,
-            Op::Map(f) => matches!(f, MapFn::Log | MapFn::Pow | MapFn::Inv),
-            Op::Input(i) => self.wild.contains(i),
-            _ => false,
-        })
-        .is_some()
-    }
-
     /// How many terms of the layer read a term.
     fn readers(&self, id: NodeId) -> usize {
         self.readers.get(&id).copied().unwrap_or(0)

@@ -25,6 +25,7 @@ mod cut;
 mod emit;
 mod exprs;
 mod growing;
+mod finite;
 mod identity;
 mod mass;
 mod order;
@@ -149,6 +150,8 @@ pub(crate) struct Scheduler {
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
     /// Stored values that may be infinite.
     pub(crate) wild: FxHashSet<InputId>,
+    /// Stored values that are nowhere negative.
+    pub(crate) not_negative: FxHashSet<InputId>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// Axes that walk lists of positions: by streamed axis, entries, and positions of an entry.
@@ -239,6 +242,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         products: Vec::new(),
         extents: FxHashMap::default(),
         wild: FxHashSet::default(),
+        not_negative: FxHashSet::default(),
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
         readers,

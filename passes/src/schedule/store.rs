@@ -240,6 +240,9 @@ impl Scheduler {
         if self.is_wild(body) {
             self.wild.insert(target.input);
         }
+        if self.is_not_negative(body) {
+            self.not_negative.insert(target.input);
+        }
         // What is made from here on is computed in place, also where it has reductions in it.
         self.c.inline = true;
         self.choose_tiles(&name);

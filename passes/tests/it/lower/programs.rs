@@ -92,13 +92,14 @@ fn lengths_are_passed_only_where_they_are_read() {
 #[test]
 fn register_blocks_fit_the_registers() {
     let target = Target::default();
-    assert_eq!(target.block(4, 64, 64), Block { rows: 4, lanes: 8 });
-    assert_eq!(target.block(8, 64, 64), Block { rows: 4, lanes: 4 });
-    // Five rows are two blocks, of three and two; a single lane is a scalar.
-    assert_eq!(target.block(4, 64, 5), Block { rows: 3, lanes: 8 });
-    assert_eq!(target.block(4, 4, 100).lanes, 4);
+    assert_eq!(target.block(4, 64, 64, 16), Block { rows: 5, lanes: 8 });
+    assert_eq!(target.block(4, 64, 64, 4), Block { rows: 4, lanes: 8 });
+    assert_eq!(target.block(8, 64, 64, 16), Block { rows: 5, lanes: 4 });
+    // Six rows are two blocks of three; a single lane is a scalar.
+    assert_eq!(target.block(4, 64, 6, 16), Block { rows: 3, lanes: 8 });
+    assert_eq!(target.block(4, 4, 100, 16).lanes, 4);
     let wide = Target { vector_bytes: 64, registers: 32, accumulators: 28, ..target };
-    let block = wide.block(4, 64, 64);
+    let block = wide.block(4, 64, 64, 16);
     assert!(block.rows * 2 + 2 < 32 && block.lanes == 32, "{block:?}");
 }
 
