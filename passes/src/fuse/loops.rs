@@ -54,7 +54,7 @@ fn merge_in(plan: &Plan, kernel: &Kernel, stmts: &mut Vec<Stmt>) -> Option<Ids> 
 }
 
 /// What makes the second loop's index, position and axis those of the first, if they run over the same elements.
-fn same_domain(plan: &Plan, kernel: &Kernel, a: &Loop, b: &Loop) -> Option<Ids> {
+pub(super) fn same_domain(plan: &Plan, kernel: &Kernel, a: &Loop, b: &Loop) -> Option<Ids> {
     let mut ids = Ids::same(kernel);
     match (a.axis, b.axis) {
         (None, None) => {}

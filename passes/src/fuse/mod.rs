@@ -133,9 +133,9 @@ impl Fusion<'_> {
         let Some((after, mut kernel)) = costed.min_by_key(|(c, _)| c.total()) else { return false };
         let before_total = all.iter().fold(0u64, |a, b| a.saturating_add(*b));
         let saved = before_total.saturating_sub(after.total());
-        let enough = if vertical { 1 } else { before_total / SHARE };
         let capacity = self.target.l2_bytes / 2;
         let fewer = after.points < before.0.points.max(before.1.points);
+        let enough = if vertical && !fewer { 1 } else { before_total / SHARE };
         if wanted.is_none() {
             if saved < enough.max(1) {
                 return false;
@@ -163,7 +163,7 @@ impl Fusion<'_> {
 
     /// A name for two kernels: both, while that is not too long.
     fn joint_name(&self, first: &str, second: &str) -> String {
-        const LONGEST: usize = 32;
+        const LONGEST: usize = 24;
         let both = format!("{first}_{second}");
         let name = if both.len() <= LONGEST { both } else { first.to_owned() };
         let others = self.plan.kernels.iter().map(|k| &k.name).filter(|k| *k != first && *k != second);

@@ -44,10 +44,34 @@ fn unified(plan: &Plan, kernel: &Kernel, split: usize, own: usize) -> Ids {
     let mut ids = Ids::same(kernel);
     let Some((before, after)) = kernel.body.split_at_checked(split) else { return ids };
     let mut forms = Forms::new(plan, kernel);
-    let (left, right) = (loads(before), loads(after));
+    // Loops over the same elements will become one: seen so, their loads can be compared.
+    let mut paired = Ids::same(kernel);
+    for l in before.iter().chain(after) {
+        let Stmt::Loop(b) = l else { continue };
+        let same = before.iter().take_while(|x| !std::ptr::eq(*x, l)).find_map(|x| match x {
+            Stmt::Loop(a) => loops::same_domain(plan, kernel, a, b),
+            _ => None,
+        });
+        if let Some(same) = same
+            && after.iter().any(|x| std::ptr::eq(x, l))
+        {
+            paired.vars[b.index.index()] = same.var(b.index);
+            paired.vars[b.pos.index()] = same.var(b.pos);
+            b.axis.into_iter().for_each(|y| paired.axes[y.index()] = same.axis(y));
+        }
+    }
+    let left = loads(before);
+    let right: Vec<Access> = loads(after)
+        .into_iter()
+        .map(|access| {
+            let mut access = access.clone();
+            paired.access(&mut access);
+            access
+        })
+        .collect();
     let looped = before.iter().chain(after).map(refs::loop_axes).fold(AxisSet::EMPTY, AxisSet::union);
     let mut taken = AxisSet::EMPTY;
-    for b in right {
+    for b in &right {
         for a in &left {
             let Some((x, y)) = only_difference(&mut forms, a, b) else { continue };
             let free = !looped.contains(x) && !looped.contains(y) && x.index() < own && y.index() >= own;

@@ -1,7 +1,7 @@
 //! Common subexpressions and dead code of one kernel.
 
 use rustc_hash::FxHashSet;
-use weft_ir::kernel::{AxisId, Inst, Kernel, OpCode, Place, ScratchId, Stmt, ValueId, VarDef, VarId};
+use weft_ir::kernel::{AxisId, Inst, Kernel, Loop, OpCode, Place, ScratchId, Stmt, ValueId, VarDef, VarId};
 
 use super::ids::Ids;
 use super::refs::{self, Ref};
@@ -49,6 +49,39 @@ impl Sharing {
         }
     }
 
+    /// For each carried value of a loop the first one that always equals it. They are taken to be equal where they start equal, and
+    /// told apart where an iteration, under that assumption, tells them apart.
+    fn same_carries(&self, kernel: &Kernel, l: &Loop) -> Vec<usize> {
+        let n = l.carried.len();
+        let starts = |k: usize| l.carried.get(k).map(|c| c.init);
+        let mut same: Vec<usize> = (0..n).map(|k| (0..k).find(|&i| starts(i) == starts(k)).unwrap_or(k)).collect();
+        if l.yields.len() != n || l.results.len() != n {
+            return (0..n).collect();
+        }
+        while same.iter().enumerate().any(|(k, &first)| k != first) {
+            let mut trial = Self {
+                ids: self.ids.clone(),
+                insts: self.insts.clone(),
+                lets: self.lets.clone(),
+                written: self.written.clone(),
+            };
+            for (k, &first) in same.iter().enumerate() {
+                trial.ids.values[l.carried[k].param.index()] = l.carried[first].param;
+            }
+            trial.stmts(&mut kernel.clone(), &mut l.body.clone());
+            let next = |k: usize| trial.ids.value(l.yields[k]);
+            let apart: Vec<usize> = (0..n).filter(|&k| next(k) != next(same[k])).collect();
+            if apart.is_empty() {
+                break;
+            }
+            for &k in &apart {
+                // Those that were taken apart together may still be equal to each other.
+                same[k] = apart.iter().copied().find(|&i| same[i] == i && starts(i) == starts(k)).unwrap_or(k);
+            }
+        }
+        same
+    }
+
     fn keep(&mut self, kernel: &mut Kernel, stmt: &mut Stmt) -> bool {
         match stmt {
             Stmt::Let(v) => {
@@ -87,6 +120,17 @@ impl Sharing {
                     self.ids.expr(hi);
                 }
                 self.ids.carried(&mut l.carried);
+                let same = self.same_carries(kernel, l);
+                for (k, &first) in same.iter().enumerate().filter(|(k, first)| k != *first) {
+                    self.ids.values[l.carried[k].param.index()] = l.carried[first].param;
+                    self.ids.values[l.results[k].index()] = l.results[first];
+                }
+                let mut k = 0;
+                l.carried.retain(|_| at(&mut k, |k| same[k] == k));
+                let mut k = 0;
+                l.results.retain(|_| at(&mut k, |k| same[k] == k));
+                let mut k = 0;
+                l.yields.retain(|_| at(&mut k, |k| same[k] == k));
                 self.stmts(kernel, &mut l.body);
                 l.yields.iter_mut().for_each(|v| *v = self.ids.value(*v));
                 true
@@ -222,8 +266,10 @@ fn number<I>(table: &mut [I], new: fn(usize) -> I, kept: impl Fn(&I) -> bool) {
 
 fn retain<T>(table: &mut Vec<T>, kept: impl Fn(usize) -> bool) {
     let mut i = 0;
-    table.retain(|_| {
-        i += 1;
-        kept(i - 1)
-    });
+    table.retain(|_| at(&mut i, &kept));
+}
+
+fn at(k: &mut usize, f: impl Fn(usize) -> bool) -> bool {
+    *k += 1;
+    f(*k - 1)
 }
