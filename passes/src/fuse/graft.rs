@@ -1,7 +1,7 @@
 //! Two kernels as one: the code of the second behind the code of the first, at the same grid point.
 
 use rustc_hash::FxHashSet;
-use weft_ir::kernel::{AxisId, Domain, Expr, GridAxis, Kernel, Loop, Plan, Stmt, Var, VarDef, VarId};
+use weft_ir::kernel::{Domain, Expr, GridAxis, Kernel, Loop, Plan, Stmt, Var, VarDef, VarId};
 
 use super::ids::Ids;
 
@@ -91,16 +91,6 @@ pub(super) fn fold(plan: &Plan, kernel: &mut Kernel, axes: &[GridAxis]) {
             results: Vec::new(),
         }))];
     }
-}
-
-/// Are two axes alike: as long, and with the same elements that are not padding (if the second were the first)?
-pub(super) fn alike(plan: &Plan, kernel: &Kernel, one: AxisId, other: AxisId) -> bool {
-    let (Some(a), Some(b)) = (kernel.axis(one), kernel.axis(other)) else { return false };
-    let mut ids = Ids::same(kernel);
-    ids.axes[other.index()] = one;
-    let mut valid = b.valid.clone();
-    ids.guard(&mut valid);
-    kernel.axis_extent(plan, one) == kernel.axis_extent(plan, other) && a.valid == valid
 }
 
 /// All ways to put the grid of the second on the grid of the first: for each axis of the second a grid variable of the first, all

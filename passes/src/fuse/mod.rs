@@ -17,9 +17,10 @@
 //! it cannot prove is not fused. Stored values are passed on as they would have been stored, so a fused plan computes the
 //! same as before, to the bit but for the order of sums that lowering chooses.
 //!
-//! Where things are: `graft` puts two kernels into one, `loops` merges loops, `tidy` removes what is there twice or for nothing, `ids`
+//! Where things are: `graft` puts two kernels into one, `axes` says which tile axes become one, `loops` merges loops, `tidy` removes what is there twice or for nothing, `ids`
 //! and `refs` rename and find references, `forms` compares indices.
 
+mod axes;
 mod cost;
 mod forms;
 mod graft;

@@ -14,11 +14,12 @@ use weft_ir::kernel::{
 use weft_ir::linear::Lin;
 
 use super::forms::Forms;
-use super::graft::{alike, fold, fresh_in, graft, matchings};
+use super::axes::{alike, common, meet};
+use super::graft::{fold, fresh_in, graft, matchings};
 use super::ids::Ids;
 use super::refs::{self, Ref};
 use super::stored::{Stored, at_least_zero, stored};
-use super::tidy;
+use super::{loops, tidy};
 
 /// The two kernels as one, if they can be; `kept` are the buffers that others read.
 pub(super) fn fused(plan: &Plan, producer: &Kernel, reader: &Kernel, kept: &FxHashSet<BufferId>) -> Option<Kernel> {
@@ -54,8 +55,11 @@ fn matched(
     let split = first.body.len();
     let joint = unified(plan, &kernel, split, &buffers, &folded)?;
     joint.apply(&mut kernel);
+    let shared = common(plan, &kernel, split, first.axes.len());
+    shared.apply(&mut kernel);
+    let named = |a| shared.axis(joint.axis(a));
     // One axis fills lanes.
-    let lanes = (first.lanes.map(|a| joint.axis(a)), reader.lanes.map(|a| joint.axis(ids.axis(a))));
+    let lanes = (first.lanes.map(named), reader.lanes.map(|a| named(ids.axis(a))));
     kernel.lanes = match lanes {
         (Some(a), Some(b)) if a != b => return None,
         (a, b) => a.or(b),
@@ -63,6 +67,7 @@ fn matched(
     [true, false].into_iter().find_map(|forward| {
         let mut kernel = connected(plan, &kernel, split, &buffers, &folded, kept, forward)?;
         tidy::share(&mut kernel);
+        loops::merge(plan, &mut kernel);
         tidy::sweep(&mut kernel);
         verify_kernel(plan, &kernel).is_ok().then_some(kernel)
     })
@@ -153,30 +158,6 @@ fn unified(
         }
     }
     Some(ids)
-}
-
-/// Does a tile statement have all these axes?
-fn meet(kernel: &Kernel, stmt: &Stmt, axes: AxisSet) -> bool {
-    let mut found = false;
-    let mut check = |inst: &Inst| {
-        let mut all = inst.attrs.over.union(inst.attrs.on);
-        let attrs = &inst.attrs;
-        all = all.union(kernel.guard_axes(&attrs.guard));
-        all = attrs.to.map_or(all, |a| all.union(a.into()));
-        all = attrs.at.as_ref().map_or(all, |e| all.union(kernel.expr_axes(e)));
-        all = attrs.access.as_ref().map_or(all, |x| all.union(kernel.access_axes(x)));
-        for v in inst.args.iter().chain(&inst.results) {
-            all = all.union(kernel.value_type(*v).map_or(AxisSet::EMPTY, |t| t.axes));
-        }
-        found |= all.contains_all(axes);
-    };
-    refs::each_inst(std::slice::from_ref(stmt), &mut Vec::new(), &mut |inst, _| check(inst));
-    refs::in_stmt(kernel, stmt, &mut |r| {
-        if let Ref::DefVar(v) = r {
-            found |= kernel.var(v).is_some_and(|v| v.axes.contains_all(axes));
-        }
-    });
-    found
 }
 
 /// What stands in place of a load.

@@ -9,6 +9,7 @@ use crate::support::root;
 use weft_ir::DType;
 use weft_ir::kernel::{Plan, Role};
 use weft_passes::fuse::{fuse_plan, planned_for};
+use weft_passes::lower::{Target, lower};
 use weft_passes::schedule::Tiles;
 
 fn all(tile: i64) -> Tiles {
@@ -64,9 +65,12 @@ fn held_out_layers() {
             let mut case = Case::new(&text, &[], &[17, 1, 40]);
             case.tiles = tiles;
             let scheduled = graph(&case).and_then(|g| unfused(&g, DType::F64, tiles)).and_then(|s| check_plan(&s.plan));
-            match scheduled.and_then(|()| travel(&case)) {
+            if scheduled.is_err() {
+                continue;
+            }
+            match travel(&case) {
                 Ok(_) => ran += 1,
-                Err(f) if matches!(f.stage, Stage::Schedule | Stage::Evaluate) => {}
+                Err(f) if f.stage == Stage::Evaluate => {}
                 Err(f) => failures.push(format!("{}, {tiles:?}: {f}", file.display())),
             }
         }
@@ -108,7 +112,14 @@ fn choices() {
     assert!(!notes.is_empty() && notes.iter().all(|n| n.ends_with("two kernels, as chosen")), "{notes:?}");
 }
 
-/// Number of kernels and of floats a token in stored values, before and after.
+/// Bytes of workspace for a sequence of 2048 tokens, in kB.
+fn workspace(plan: &Plan) -> u64 {
+    let program = lower(plan, &Target::default()).unwrap();
+    let extents: Vec<i64> = program.extents.iter().map(|e| if e.name == "B" { 1 } else { 2048 }).collect();
+    program.workspace(&extents).unwrap().bytes / 1000
+}
+
+/// Number of kernels, of stored values, and the workspace, before and after.
 #[test]
 fn what_is_fused() {
     let mut table = String::new();
@@ -121,7 +132,8 @@ fn what_is_fused() {
         let temps = |p: &Plan| p.buffers.iter().filter(|b| b.role == Role::Temp).count();
         let (a, b) = (&apart.plan, &together.plan);
         let (ka, kb, ta, tb) = (a.kernels.len(), b.kernels.len(), temps(a), temps(b));
-        writeln!(table, "{}: {ka} kernels become {kb}, {ta} temporary values {tb}", example.file).unwrap();
+        let (wa, wb) = (workspace(a), workspace(b));
+        writeln!(table, "{}: {ka} kernels become {kb}, {ta} temporary values {tb}, {wa} kB {wb} kB", example.file).unwrap();
         for note in together.notes.iter().filter(|n| n.contains(" kernels") || n.contains("one kernel")) {
             writeln!(table, "  {note}").unwrap();
         }
