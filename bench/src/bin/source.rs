@@ -79,16 +79,23 @@ struct Settings {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut settings = Settings { words: Vec::new(), length: 2048, calls: 9, ir: false, asm: false, compile: CompileOptions::default() };
+    let mut settings = Settings {
+        words: Vec::new(),
+        length: 2048,
+        calls: 9,
+        ir: false,
+        asm: false,
+        compile: CompileOptions::default(),
+    };
     for arg in std::env::args().skip(1) {
         match arg.split_once('=') {
             Some(("T", n)) => settings.length = n.parse()?,
             Some(("CALLS", n)) => settings.calls = n.parse()?,
-            Some(("ROWS", n)) => settings.compile.schedule.tiles.rows = n.parse()?,
-            Some(("STREAM", n)) => settings.compile.schedule.tiles.stream = n.parse()?,
-            Some(("BLOCK", n)) => settings.compile.schedule.tiles.block = n.parse()?,
-            Some(("DEPTH", n)) => settings.compile.schedule.tiles.depth = n.parse()?,
-            Some(("VECTOR", n)) => settings.compile.schedule.tiles.vector = n.parse()?,
+            Some(("ROWS", n)) => settings.compile.schedule.tiles.get_or_insert_default().rows = n.parse()?,
+            Some(("STREAM", n)) => settings.compile.schedule.tiles.get_or_insert_default().stream = n.parse()?,
+            Some(("BLOCK", n)) => settings.compile.schedule.tiles.get_or_insert_default().block = n.parse()?,
+            Some(("DEPTH", n)) => settings.compile.schedule.tiles.get_or_insert_default().depth = n.parse()?,
+            Some(("VECTOR", n)) => settings.compile.schedule.tiles.get_or_insert_default().vector = n.parse()?,
             _ if arg == "--ir" => settings.ir = true,
             _ if arg == "--asm" => settings.asm = true,
             _ => settings.words.push(arg),
@@ -134,8 +141,7 @@ fn layer(
     let loaded: Loaded = load_bytes(name, text, folder, &options, &mut watch).map_err(failed)?;
     let fault = |e| format!("{name}: {e:?}");
     let start = std::time::Instant::now();
-    let ready =
-        execute::prepare(&loaded, Backend::Cranelift, &settings.compile, &mut watch).map_err(fault)?;
+    let ready = execute::prepare(&loaded, Backend::Cranelift, &settings.compile, &mut watch).map_err(fault)?;
     let compiled = start.elapsed();
     let Ready::Cranelift(planned, executable) = &ready else { return Err("no machine code".into()) };
     println!("\n{name}, T={}: compiled in {:.1} ms", settings.length, compiled.as_secs_f64() * 1e3);

@@ -6,7 +6,7 @@ use crate::diagnostics::codes;
 use weft_ir::graph::Graph;
 use weft_ir::kernel::{self, Plan};
 use weft_ir::program::Program;
-use weft_passes::{canon, lower, schedule};
+use weft_passes::{canon, fuse, lower, schedule};
 
 /// A program in one of the IRs.
 #[derive(Clone, Debug)]
@@ -86,6 +86,7 @@ passes! {
     Verify "verify" "graph or kernel IR: checks its rules and changes nothing"
     Canonicalise "canonicalise" "graph IR to its canonical form"
     Schedule "schedule" "canonical graph IR to kernel IR"
+    Fuse "fuse" "kernel IR: kernels that are better one, made one"
     Lower "lower" "kernel IR to loop IR for this machine"
 }
 
@@ -96,6 +97,14 @@ pub struct OptOptions {
     pub float: weft_ir::DType,
     /// Choices of the scheduler.
     pub schedule: schedule::Options,
+}
+
+/// A plan that keeps the rules of the kernel IR.
+fn verified(plan: &Plan) -> Result<(), Fault> {
+    kernel::verify::verify(plan).map_err(|errors| {
+        let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Fault::user(codes::E0520, format!("the plan breaks rules: {}", list.join("; ")))
+    })
 }
 
 /// Runs passes one after the other.
@@ -112,10 +121,7 @@ pub fn optimise(mut ir: Ir, passes: &[Pass], options: &OptOptions) -> Result<Ir,
                 Ir::Graph(g)
             }
             (Pass::Verify, Ir::Plan(p)) => {
-                kernel::verify::verify(&p).map_err(|errors| {
-                    let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                    broken(format!("the plan breaks rules: {}", list.join("; ")))
-                })?;
+                verified(&p)?;
                 Ir::Plan(p)
             }
             (Pass::Canonicalise, Ir::Graph(g)) => {
@@ -131,6 +137,11 @@ pub fn optimise(mut ir: Ir, passes: &[Pass], options: &OptOptions) -> Result<Ir,
                     bug => Fault::bug(bug),
                 })?;
                 Ir::Plan(Box::new(scheduled.plan))
+            }
+            (Pass::Fuse, Ir::Plan(mut p)) => {
+                verified(&p)?;
+                fuse::fuse_plan(&mut p, &fuse::planned_for(), &|_| None);
+                Ir::Plan(p)
             }
             (Pass::Lower, Ir::Plan(p)) => {
                 let program = lower::lower(&p, &target()).map_err(|e| Fault::user(codes::E0603, e.to_string()))?;

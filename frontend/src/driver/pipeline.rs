@@ -9,9 +9,9 @@ use weft_cranelift::program::Executable;
 use weft_ir::graph::Graph;
 use weft_ir::kernel;
 use weft_ir::program::Program;
-use weft_passes::canon;
 use weft_passes::lower::{self, Target};
 use weft_passes::schedule::{self, Scheduled};
+use weft_passes::{canon, fuse};
 
 /// What runs a layer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -43,10 +43,18 @@ impl Backend {
 }
 
 /// How a layer becomes kernels.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CompileOptions {
     /// Choices of the scheduler.
     pub schedule: schedule::Options,
+    /// Make kernels one that are better one.
+    pub fuse: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self { schedule: schedule::Options::default(), fuse: true }
+    }
 }
 
 /// A layer as kernels.
@@ -68,13 +76,17 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
     let canonical = watch.time(Phase::Canonicalise, || canon::canonicalise(&checked.graph, settings));
     let canonical = canonical.map_err(|e| Fault::bug(format!("the canonicaliser: {e}")))?;
     watch.show(Phase::Canonicalise, &canonical);
-    let choices = schedule::Options { target: target(), ..options.schedule.clone() };
+    let choices = schedule::Options { target: fuse::planned_for(), ..options.schedule.clone() };
     let scheduled = watch.time(Phase::Schedule, || schedule::schedule(&canonical, settings, &choices));
-    let scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
+    let mut scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
     watch.show(Phase::Schedule, &scheduled.plan);
+    if options.fuse {
+        watch.time(Phase::Fuse, || fuse::fuse(&mut scheduled, &fuse::planned_for(), &|_| None));
+        watch.show(Phase::Fuse, &scheduled.plan);
+    }
     watch.time(Phase::Verify, || kernel::verify::verify(&scheduled.plan)).map_err(|errors| {
         let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Fault::bug(format!("the scheduler's plan breaks rules of the kernel IR:\n{}", list.join("\n")))
+        Fault::bug(format!("the plan breaks rules of the kernel IR:\n{}", list.join("\n")))
     })?;
     Ok(Planned { canonical, scheduled })
 }

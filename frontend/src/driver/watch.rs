@@ -32,6 +32,7 @@ phases! {
     Elaborate "elaborate" "source to graph IR: parse, resolve names, check types, bounds and clocks"
     Canonicalise "canonicalise" "graph IR to canonical form"
     Schedule "schedule" "graph IR to kernel IR"
+    Fuse "fuse" "kernels that are better one, made one"
     Verify "verify" "proofs about the kernel IR"
     Lower "lower" "kernel IR to loop IR"
     Emit "emit" "loop IR to machine code"
@@ -44,7 +45,8 @@ phases! {
 
 impl Phase {
     /// The phases after which there is a program to be looked at (`--print-after`).
-    pub const WITH_TEXT: [Self; 5] = [Self::Elaborate, Self::Canonicalise, Self::Schedule, Self::Lower, Self::Emit];
+    pub const WITH_TEXT: [Self; 6] =
+        [Self::Elaborate, Self::Canonicalise, Self::Schedule, Self::Fuse, Self::Lower, Self::Emit];
 }
 
 /// Told what the driver does, as it does it.

@@ -131,16 +131,15 @@ impl Emitter<'_> {
         let rows = product.rows.map_or(1, |r| self.extent(r));
         let half = self.target.l1_bytes / 2;
         let bytes = |n: i64| depth.saturating_mul(n).unsigned_abs().saturating_mul(product.elem.bytes() as u64);
-        if dense && (bytes(rows) <= half || bytes(lane_count) > half) { Order::LanesOutside } else { Order::RowsOutside }
+        if dense && (bytes(rows) <= half || bytes(lane_count) > half) {
+            Order::LanesOutside
+        } else {
+            Order::RowsOutside
+        }
     }
 
     /// Runs `body` for blocks of rows: the first row and the number of rows.
-    fn blocks(
-        &mut self,
-        count: i64,
-        height: i64,
-        body: &mut dyn FnMut(&mut Self, Value, i64) -> Emit<()>,
-    ) -> Emit<()> {
+    fn blocks(&mut self, count: i64, height: i64, body: &mut dyn FnMut(&mut Self, Value, i64) -> Emit<()>) -> Emit<()> {
         let whole = count / height * height;
         self.for_extent(whole, height, |e, row| e.scope(|e| body(e, row, height)))?;
         if whole < count {

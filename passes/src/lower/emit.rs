@@ -2,8 +2,8 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::kernel::{
-    Access, AxisId, AxisSet, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type, ValueId,
-    VarId,
+    Access, AxisId, AxisSet, BufferId, ElemType, Expr, ExtentId, Inst, Kernel, Literal, Place, Plan, ScratchId, Type,
+    ValueId, VarId,
 };
 use weft_ir::loops::{self, Const, Elem, KernelBuilder, Ty, Unroll, Value};
 use weft_ir::program::{Argument, Formula};

@@ -13,9 +13,7 @@
 //! old value later and the statement that computes the new one reads it element by element.
 
 use rustc_hash::FxHashMap;
-use weft_ir::kernel::{
-    AxisId, AxisSet, BinOp, Expr, Inst, Kernel, MapFn, OpCode, Place, Plan, Stmt, ValueId, VarDef,
-};
+use weft_ir::kernel::{AxisId, AxisSet, BinOp, Expr, Inst, Kernel, MapFn, OpCode, Place, Plan, Stmt, ValueId, VarDef};
 
 use super::error::Emit;
 use super::facts::{Def, Facts, Role};

@@ -53,7 +53,7 @@ impl Emitter<'_, '_> {
         let (bounding, opaque) = self.bounding(guards, axis);
         let range = self.range(&bounding, axis, extent.clone());
         let name = self.axis_name(axis);
-        let tile = self.kb.axis(&name, self.s.options.tiles.stream);
+        let tile = self.kb.axis(&name, self.s.tiles.stream);
         let full = if self.s.claims_hold(&[x], guards, axis)? { range.full } else { None };
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &[("best", best), ("at", at)]);

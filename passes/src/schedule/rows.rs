@@ -3,6 +3,7 @@
 use super::emit::Emitter;
 use super::store::Target;
 use super::{Error, Scheduler};
+use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::{AxisId, NodeId, Op};
 use weft_ir::kernel::{ElemType, Expr, KernelBuilder};
 
@@ -23,6 +24,37 @@ impl Scheduler {
         let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
         self.plan = plan;
         finished.map(|_| ())
+    }
+
+    /// How far apart in memory dimensions the elements lie that neighbours along an axis read, where a term reads at other positions
+    /// than its own: the smallest factor of the axis in an index, 1 where the index is not linear in it.
+    fn read_strides(&self, body: NodeId) -> FxHashMap<AxisId, i64> {
+        let mut strides = FxHashMap::default();
+        let mut stack = vec![body];
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if !seen.insert(n) {
+                continue;
+            }
+            let args = self.c.g.args(n);
+            stack.extend(args);
+            if !matches!(self.c.g.op(n), Op::Sub { .. }) {
+                continue;
+            }
+            for &at in args.iter().skip(1) {
+                let Some(form) = self.c.int_form(at) else { continue };
+                let plain = form.as_var().is_some_and(|&v| matches!(self.c.g.op(v), Op::Index(_)));
+                for (&term, factor) in form.terms().filter(|_| !plain) {
+                    let index = matches!(self.c.g.op(term), Op::Index(_));
+                    for a in self.c.g.free(term).iter() {
+                        let stride = if index { factor.abs() } else { 1 };
+                        let least: &mut i64 = strides.entry(a).or_insert(stride);
+                        *least = stride.min(*least);
+                    }
+                }
+            }
+        }
+        strides
     }
 
     /// The float type in which this plan computes.
@@ -53,6 +85,13 @@ impl Emitter<'_, '_> {
         let row = long.first().copied().or_else(|| {
             let at = (0..short.len()).max_by_key(|&n| (self.s.static_size(short[n]), std::cmp::Reverse(n)))?;
             (self.s.static_size(short[at]) > 1).then(|| short.remove(at))
+        });
+        // Axes along which neighbours are read are whole, so that what is read can be at hand; those that step over blocks are not.
+        let strides = self.s.read_strides(body);
+        short.sort_by_key(|a| match strides.get(a) {
+            Some(1) => 2,
+            Some(_) => 0,
+            None => 1,
         });
         for a in batch {
             self.grid_axis(a);

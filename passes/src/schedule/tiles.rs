@@ -1,14 +1,15 @@
 //! Tile extents: what there is to choose, and the choice by the cost model.
 //!
-//! A plan has the same kernels whatever its tiles. So it is made once for each candidate, the model ranks every kernel's variants
-//! apart ([`crate::cost::model`]), and the final plan takes for each kernel the best. Choices that a schedule file pins are
-//! taken as they are.
+//! A plan has the same kernels whatever its tiles. So it is made once for each candidate, and the model ([`crate::cost::model`])
+//! predicts the time of every kernel. Kernels that could be fused must have grids that agree, so all take the candidate that is best
+//! for the plan; kernels that stream a long axis, in which most of the time goes and which rarely fuse, take one of their own where
+//! it is clearly better. Choices that a schedule file pins are taken as they are.
 
 use super::{Error, Options, Pins, Scheduled};
 use crate::cost::model;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use weft_ir::kernel::Plan;
+use weft_ir::kernel::{Plan, Stmt};
 
 /// Tile extents of a kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +32,8 @@ impl Default for Tiles {
     }
 }
 
-/// A variant must be predicted to be this much faster than the default to be taken.
-const MARGIN: f64 = 0.97;
+/// A plan must be predicted to be this much faster than with the default tiles, a kernel than with those of the plan.
+const MARGIN: f64 = 0.95;
 
 /// The candidates, the default first.
 fn candidates() -> Vec<Tiles> {
@@ -60,24 +61,43 @@ pub(super) fn choose(
         let options = Options { tiles: Some(tiles), pins: Pins::default(), ..options.clone() };
         (tiles, schedule(&options).ok())
     }));
-    let mut best: BTreeMap<String, (f64, Tiles)> = BTreeMap::new();
-    for (n, (tiles, made)) in made.iter().enumerate() {
-        let Some(made) = made else { continue };
-        for (name, seconds) in times(&made.plan, options) {
-            match best.get_mut(&name) {
-                None => {
-                    best.insert(name, (seconds * if n == 0 { MARGIN } else { 1.0 }, *tiles));
-                }
-                Some(known) if seconds < known.0 => *known = (seconds, *tiles),
-                Some(_) => {}
-            }
+    let timed: Vec<(Tiles, BTreeMap<String, (f64, bool)>)> =
+        made.iter().filter_map(|(tiles, made)| made.as_ref().map(|m| (*tiles, times(&m.plan, options)))).collect();
+    let total = |times: &BTreeMap<String, (f64, bool)>| times.values().map(|t| t.0).sum::<f64>();
+    let Some((base, default)) = timed.first() else { return Pins::default() };
+    let (mut common, mut least) = (*base, total(default) * MARGIN);
+    for (tiles, times) in &timed[1..] {
+        if total(times) < least {
+            (common, least) = (*tiles, total(times));
         }
     }
-    let tiles = best.into_iter().map(|(name, (_, tiles))| (name, tiles.into())).collect();
-    Pins { tiles }
+    let with_common = timed.iter().find(|(t, _)| *t == common).map_or(default, |(_, times)| times);
+    let choice = |(name, &(seconds, streams)): (&String, &(f64, bool))| {
+        let (mut own, mut least) = (common, seconds * MARGIN);
+        for (tiles, times) in timed.iter().filter(|_| streams) {
+            if let Some(&(t, _)) = times.get(name)
+                && t < least
+            {
+                (own, least) = (*tiles, t);
+            }
+        }
+        (name.clone(), own.into())
+    };
+    Pins { tiles: with_common.iter().map(choice).collect() }
 }
 
-fn times(plan: &Plan, options: &Options) -> Vec<(String, f64)> {
-    let seconds = |k| model::seconds(plan, k, &options.target, &model::Rates::default(), model::Typical::default());
-    plan.kernels.iter().map(|k| (k.name.clone(), seconds(k))).collect()
+/// Predicted seconds of every kernel, and whether it streams an axis whose length only the run knows.
+fn times(plan: &Plan, options: &Options) -> BTreeMap<String, (f64, bool)> {
+    let (rates, typical) = (model::Rates::default(), model::Typical::default());
+    let seconds = |k| model::seconds(plan, k, &options.target, &rates, typical);
+    plan.kernels.iter().map(|k| (k.name.clone(), (seconds(k), streams(plan, &k.body)))).collect()
+}
+
+fn streams(plan: &Plan, body: &[Stmt]) -> bool {
+    body.iter().any(|s| match s {
+        Stmt::Loop(l) => l.domain.end().is_some_and(|e| plan.static_value(e).is_none()) || streams(plan, &l.body),
+        Stmt::While(_) => true,
+        Stmt::If(i) => streams(plan, &i.then_body) || streams(plan, &i.else_body),
+        Stmt::Let(_) | Stmt::Inst(_) => false,
+    })
 }

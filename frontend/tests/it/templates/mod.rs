@@ -7,6 +7,7 @@ mod alpha;
 mod digest;
 mod examples;
 mod flops;
+mod fusion;
 mod fuzz;
 mod inputs;
 pub(crate) mod random;

@@ -69,17 +69,25 @@ pub fn verify(plan: &Plan) -> Result<(), Vec<VerifyError>> {
     let mut errors = structure::declarations(plan);
     if errors.is_empty() {
         for kernel in &plan.kernels {
-            let malformed = structure::kernel_declarations(plan, kernel);
-            if !malformed.is_empty() {
-                errors.extend(malformed);
-                continue;
-            }
-            let defs = Definitions::of(kernel);
-            let mut checker = Checker::new(plan, kernel, &defs);
-            checker.kernel();
-            errors.append(&mut checker.errors);
+            errors.extend(verify_kernel(plan, kernel).err().unwrap_or_default());
         }
         errors.extend(structure::order(plan));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// Checks one kernel by itself, against the declarations of a plan that it need not be in (which are taken to be well-formed): all
+/// properties but those about the order of kernels.
+///
+/// # Errors
+/// All violations found. Never panics.
+pub fn verify_kernel(plan: &Plan, kernel: &Kernel) -> Result<(), Vec<VerifyError>> {
+    let mut errors = structure::kernel_declarations(plan, kernel);
+    if errors.is_empty() {
+        let defs = Definitions::of(kernel);
+        let mut checker = Checker::new(plan, kernel, &defs);
+        checker.kernel();
+        errors.append(&mut checker.errors);
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
