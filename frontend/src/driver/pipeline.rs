@@ -81,7 +81,15 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
     let mut scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
     watch.show(Phase::Schedule, &scheduled.plan);
     if options.fuse {
-        watch.time(Phase::Fuse, || fuse::fuse(&mut scheduled, &fuse::planned_for(), &|_| None));
+        let pinned = &options.schedule.pins.fuse;
+        let choice = |pair: &str| pinned.get(pair).copied();
+        watch.time(Phase::Fuse, || fuse::fuse(&mut scheduled, &fuse::planned_for(), &choice));
+        let lost = |(pair, yes): &(&String, &bool)| scheduled.choices.fuse.get(*pair) != Some(*yes);
+        if let Some((pair, _)) = pinned.iter().find(lost) {
+            let what =
+                format!("the schedule file speaks of `{pair}`, but there are no two such kernels that could be one");
+            return Err(Fault::user(codes::E0607, what));
+        }
         watch.show(Phase::Fuse, &scheduled.plan);
     }
     watch.time(Phase::Verify, || kernel::verify::verify(&scheduled.plan)).map_err(|errors| {

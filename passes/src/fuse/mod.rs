@@ -57,8 +57,9 @@ pub type Choice<'a> = &'a dyn Fn(&str) -> Option<bool>;
 /// Fuses kernels of a scheduled layer. Deterministic. Every decision is added to the notes, with the key under which a
 /// [`Choice`] can reverse it.
 pub fn fuse(scheduled: &mut Scheduled, target: &Target, choice: Choice<'_>) {
-    let (notes, moved) = fuse_plan(&mut scheduled.plan, target, choice);
+    let Fused { notes, choices, moved } = fuse_plan(&mut scheduled.plan, target, choice);
     scheduled.notes.extend(notes);
+    scheduled.choices.fuse.extend(choices);
     for (_, buffer) in &mut scheduled.decisions {
         if let Some(Some(new)) = moved.get(buffer.index()) {
             *buffer = *new;
@@ -66,14 +67,24 @@ pub fn fuse(scheduled: &mut Scheduled, target: &Target, choice: Choice<'_>) {
     }
 }
 
-/// Fuses kernels of a plan, which the verifier accepts. Gives a line for each decision, and for each buffer where it is now (`None`: it
-/// is no longer needed).
-pub fn fuse_plan(plan: &mut Plan, target: &Target, choice: Choice<'_>) -> (Vec<String>, Vec<Option<BufferId>>) {
-    let mut f = Fusion { plan, target, choice, notes: Vec::new(), refused: FxHashSet::default() };
+/// What fusion did to a plan.
+#[derive(Clone, Debug)]
+pub struct Fused {
+    /// A line for each decision.
+    pub notes: Vec<String>,
+    /// The decisions by key: one kernel, or two.
+    pub choices: Vec<(String, bool)>,
+    /// Where each buffer is now; none: it is no longer needed.
+    pub moved: Vec<Option<BufferId>>,
+}
+
+/// Fuses kernels of a plan, which the verifier accepts.
+pub fn fuse_plan(plan: &mut Plan, target: &Target, choice: Choice<'_>) -> Fused {
+    let mut f = Fusion { plan, target, choice, notes: Vec::new(), choices: Vec::new(), refused: FxHashSet::default() };
     while f.step() {}
-    let notes = f.notes;
+    let (notes, choices) = (f.notes, f.choices);
     let moved = drop_buffers(plan);
-    (notes, moved)
+    Fused { notes, choices, moved }
 }
 
 struct Fusion<'a> {
@@ -81,6 +92,7 @@ struct Fusion<'a> {
     target: &'a Target,
     choice: Choice<'a>,
     notes: Vec<String>,
+    choices: Vec<(String, bool)>,
     /// Pairs that were looked at, by name and kind of fusion.
     refused: FxHashSet<(String, String, bool)>,
 }
@@ -118,6 +130,7 @@ impl Fusion<'_> {
         let wanted = (self.choice)(&key);
         if wanted == Some(false) {
             self.notes.push(format!("{key}: two kernels, as chosen"));
+            self.choices.push((key, false));
             return false;
         }
         let before = (Cost::of(self.plan, first), Cost::of(self.plan, second));
@@ -144,10 +157,12 @@ impl Fusion<'_> {
             if after.held > capacity {
                 let (held, most) = (after.held >> 10, capacity >> 10);
                 self.notes.push(format!("{key}: two kernels: one would hold {held} KiB of {most}"));
+                self.choices.push((key, false));
                 return false;
             }
             if fewer && after.points < POINTS * i64::from(self.target.threads) {
                 self.notes.push(format!("{key}: two kernels: one would have {} grid points", after.points));
+                self.choices.push((key, false));
                 return false;
             }
         }
@@ -155,6 +170,7 @@ impl Fusion<'_> {
         let spared: Vec<&str> = spared.iter().filter_map(|b| self.plan.buffer(*b)).map(|b| b.name.as_str()).collect();
         let percent = saved.saturating_mul(100) / before_total.max(1);
         self.notes.push(format!("{key}: one kernel: moves {percent} % less ({})", spared.join(", ")));
+        self.choices.push((key, true));
         if !vertical {
             kernel.name = self.joint_name(&names.0, &names.1);
         }

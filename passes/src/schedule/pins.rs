@@ -4,10 +4,12 @@
 //! # attention.weft, typical length 4096
 //! tiles o: rows 32, stream 64, block 64, depth 128, vector 2048
 //! tiles y: rows 64
+//! fuse k+v: yes
 //! ```
 //!
-//! A line `tiles KERNEL: ..` pins tile extents of one kernel; what it leaves out is the scheduler's choice. Results do not depend on
-//! any of it but in rounding. `#` begins a comment.
+//! A line `tiles KERNEL: ..` pins tile extents of one kernel, by its name before fusion; `fuse FIRST+SECOND: yes` or `no` says whether
+//! two kernels become one ([`crate::fuse`]). What a file leaves out is the compiler's choice. Results do not depend on any of it but in
+//! rounding. `#` begins a comment.
 
 use super::Tiles;
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ const LARGEST: i64 = 1 << 16;
 pub struct Pins {
     /// Tile extents, by kernel.
     pub tiles: BTreeMap<String, TilePins>,
+    /// Are two kernels one? By `first+second`.
+    pub fuse: BTreeMap<String, bool>,
 }
 
 /// Tile extents of one kernel, as far as they are pinned.
@@ -87,10 +91,27 @@ impl Pins {
     }
 
     fn line(&mut self, line: &str) -> Result<(), String> {
-        let form = "expected `tiles KERNEL: rows 32, stream 64, ..`";
+        let form = "expected `tiles KERNEL: rows 32, stream 64, ..` or `fuse FIRST+SECOND: yes`";
         let (head, values) = line.split_once(':').ok_or(form)?;
         let words: Vec<&str> = head.split_whitespace().collect();
-        let ["tiles", kernel] = words[..] else { return Err(format!("`{head}`: {form}")) };
+        match words[..] {
+            ["tiles", kernel] => self.tiles_of(kernel, values),
+            ["fuse", pair] => {
+                let yes = match values.trim() {
+                    "yes" => true,
+                    "no" => false,
+                    other => return Err(format!("`{other}`: expected `yes` or `no`")),
+                };
+                match self.fuse.insert(pair.to_owned(), yes) {
+                    None => Ok(()),
+                    Some(_) => Err(format!("`{pair}` has a line already")),
+                }
+            }
+            _ => Err(format!("`{head}`: {form}")),
+        }
+    }
+
+    fn tiles_of(&mut self, kernel: &str, values: &str) -> Result<(), String> {
         let mut tiles = TilePins::default();
         for part in values.split(',') {
             let [name, value] = part.split_whitespace().collect::<Vec<_>>()[..] else {
@@ -118,6 +139,9 @@ impl fmt::Display for Pins {
             let values = Tiles::NAMES.iter().zip(tiles.values).filter_map(|(n, v)| v.map(|v| format!("{n} {v}")));
             writeln!(f, "tiles {kernel}: {}", values.collect::<Vec<_>>().join(", "))?;
         }
+        for (pair, yes) in &self.fuse {
+            writeln!(f, "fuse {pair}: {}", if *yes { "yes" } else { "no" })?;
+        }
         Ok(())
     }
 }
@@ -128,7 +152,8 @@ mod tests {
 
     #[test]
     fn what_is_printed_parses() {
-        let text = "tiles o: rows 32, depth 7\ntiles y: rows 64, stream 64, block 64, depth 128, vector 2048\n";
+        let text = "tiles o: rows 32, depth 7\ntiles y: rows 64, stream 64, block 64, depth 128, vector 2048\n\
+                    fuse k+v: yes\nfuse q+o: no\n";
         let pins = Pins::parse(text).expect("a schedule file");
         assert_eq!(pins.to_string(), text);
         assert_eq!(pins.tiles["o"].or(Tiles::default()), Tiles { rows: 32, depth: 7, ..Tiles::default() });
@@ -136,13 +161,15 @@ mod tests {
 
     #[test]
     fn faults_name_the_line() {
+        let form = "expected `tiles KERNEL: rows 32, stream 64, ..` or `fuse FIRST+SECOND: yes`";
         let fault = |text: &str| Pins::parse(text).expect_err("a fault").to_string();
-        assert_eq!(fault("\n# c\ntile o: rows 3"), "line 3: `tile o`: expected `tiles KERNEL: rows 32, stream 64, ..`");
+        assert_eq!(fault("\n# c\ntile o: rows 3"), format!("line 3: `tile o`: {form}"));
         assert_eq!(fault("tiles o: rows 0"), "line 1: `rows 0`: expected a number from 1 to 65536");
         assert_eq!(fault("tiles o: rows 3\ntiles o: rows 4"), "line 2: the kernel `o` has a line already");
         assert_eq!(fault("tiles o: rows 3, rows 4"), "line 1: `rows` is there twice");
         let names = "`rows`, `stream`, `block`, `depth`, `vector`";
         assert_eq!(fault("tiles o: cols 3"), format!("line 1: `cols` is no tile extent; there are {names}"));
-        assert_eq!(fault("tiles o"), "line 1: expected `tiles KERNEL: rows 32, stream 64, ..`");
+        assert_eq!(fault("tiles o"), format!("line 1: {form}"));
+        assert_eq!(fault("fuse a+b: maybe"), "line 1: `maybe`: expected `yes` or `no`");
     }
 }

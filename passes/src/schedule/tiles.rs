@@ -83,7 +83,7 @@ pub(super) fn choose(
         }
         (name.clone(), own.into())
     };
-    Pins { tiles: with_common.iter().map(choice).collect() }
+    Pins { tiles: with_common.iter().map(choice).collect(), ..Pins::default() }
 }
 
 /// Predicted seconds of every kernel, and whether it streams an axis whose length only the run knows.

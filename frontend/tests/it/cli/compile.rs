@@ -7,7 +7,7 @@ fn stages_are_written() {
     let folder = Folder::new();
     folder.write("layer.weft", LAYER);
     let done = folder.weft(&["compile", "layer.weft", "--target", "cranelift", "-o", "out"]).good();
-    assert_eq!(done.stdout().lines().count(), 7);
+    assert_eq!(done.stdout().lines().count(), 8);
     let text = |name: &str| folder.text(&format!("out/window.{name}"));
     assert!(text("graph").starts_with("graph window\n"));
     assert!(text("canonical.graph").starts_with("graph window\n"));
@@ -50,7 +50,6 @@ fn later_versions() {
         ["--emit", "ptx"],
         ["--emit", "graph,llvm"],
         ["--mode", "backward"],
-        ["--schedule", "s"],
     ] {
         let args = [&["compile", "layer.weft", "-o", "out"], &extra[..]].concat();
         folder.weft(&args).fails(1, "E0604");

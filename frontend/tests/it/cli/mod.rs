@@ -6,6 +6,7 @@ mod explain;
 mod fmt;
 mod opt;
 mod run;
+mod schedule;
 mod snippets;
 mod usage;
 

@@ -62,7 +62,6 @@ fn later_versions() {
         &["check", "layer.weft", "--decode"],
         &["check", "layer.weft", "--backend", "host"],
         &["check", "layer.weft", "--backend", "cuda"],
-        &["check", "layer.weft", "--schedule", "s"],
         &[&run[..], &["--mode", "decode"]].concat(),
         &[&run[..], &["--mode", "prefill"]].concat(),
         &[&run[..], &["--mode", "backward"]].concat(),

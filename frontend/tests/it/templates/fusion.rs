@@ -108,7 +108,7 @@ fn choices() {
     let case = EXAMPLES[0].case(&[], &[5]);
     let made = unfused(&graph(&case).unwrap(), DType::F32, case.tiles).unwrap().plan;
     let mut plan = made.clone();
-    let (notes, _) = fuse_plan(&mut plan, &planned_for(), &|_| Some(false));
+    let notes = fuse_plan(&mut plan, &planned_for(), &|_| Some(false)).notes;
     assert_eq!(plan.to_string(), made.to_string());
     assert!(!notes.is_empty() && notes.iter().all(|n| n.ends_with("two kernels, as chosen")), "{notes:?}");
 }
