@@ -130,6 +130,9 @@ pub(super) struct CheckArgs {
     /// Seed of generated inputs.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+    /// Write the inputs that the layer ran on, as `weft run` reads them; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    pub inputs_out: Option<PathBuf>,
     /// Also print the scheduler's choices.
     #[arg(long)]
     pub notes: bool,

@@ -3,7 +3,7 @@
 use super::args::CheckArgs;
 use super::out::{MAX_FILE, Out};
 use super::{End, backend, compile_options, load_options, table};
-use crate::driver::{CheckOptions, Failure, Place, TensorFile, Watch, check as run_check, later, load};
+use crate::driver::{CheckOptions, Failure, Place, TensorFile, Watch, check as run_check, encode_outputs, later, load};
 
 pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
     if args.grad {
@@ -21,8 +21,14 @@ pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
         }
     };
     let load_options = load_options(&args.layer, golden.as_ref())?;
-    let options =
-        CheckOptions { backend, compile: compile_options(&args.layer)?, golden, rows: args.rows, seed: args.seed };
+    let options = CheckOptions {
+        backend,
+        compile: compile_options(&args.layer)?,
+        golden,
+        rows: args.rows,
+        seed: args.seed,
+        keep_inputs: args.inputs_out.is_some(),
+    };
     let mut watch = Watch::new(out);
     let loaded = load(&args.layer.file, &load_options, &mut watch)?;
     let report = run_check(&loaded, &options, &mut watch);
@@ -31,6 +37,13 @@ pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
         Ok(report) => report,
         Err(fault) => return Err(fault.within(loaded.sources)),
     };
+    if let Some(path) = &args.inputs_out {
+        let bytes = match encode_outputs(&loaded, &report.inputs_kept) {
+            Ok(bytes) => bytes,
+            Err(fault) => return Err(fault.within(loaded.sources)),
+        };
+        Place::of(path).write(&bytes)?;
+    }
     if out.json() {
         out.object(&table::report_json(&report, &loaded))?;
     } else {

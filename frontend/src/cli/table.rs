@@ -126,6 +126,12 @@ pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
         out += "\n";
         out += &kernels(&report.kernels, color);
     }
+    if let Some(m) = report.memory {
+        let bytes = |n: u64| scaled(n as f64, "B");
+        let (inputs, outputs, workspace) = (bytes(m.inputs), bytes(m.outputs), bytes(m.workspace));
+        let text = format!("memory: inputs {inputs} · outputs {outputs} · workspace {workspace}");
+        out += &format!("  {}\n", Style::Dim.paint(&text, color));
+    }
     if notes && !report.notes.is_empty() {
         out += "\n";
         for note in &report.notes {
@@ -356,6 +362,7 @@ pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
         "inputs": report.inputs,
         "rows": report.rows.as_ref().map(|(axis, positions)| json!({ "axis": axis, "positions": positions })),
         "kernels": report.kernels.iter().map(kernel).collect::<Vec<_>>(),
+        "memory": report.memory.map(|m| json!({ "inputs": m.inputs, "outputs": m.outputs, "workspace": m.workspace })),
         "notes": report.notes,
         "decisions": decisions.collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),

@@ -81,6 +81,23 @@ impl Bound {
         })
     }
 
+    /// The inputs as a tensor file holds them, in the order of the graph, and after them the lengths of ragged axes.
+    #[must_use]
+    pub fn entries(&self, graph: &Graph, float: DType) -> Vec<super::tensors::Entry> {
+        let mut entries = Vec::new();
+        for (input, (name, tensor)) in graph.inputs().iter().zip(&self.tensors) {
+            let dtype = if input.dtype == DType::Float { float } else { input.dtype };
+            entries.push(super::tensors::Entry { name: name.clone(), tensor: tensor.clone(), dtype });
+        }
+        for (domain, length) in graph.domains().iter().zip(&self.lengths) {
+            if let (Extent::Ragged(_), Length::Ragged { lengths, .. }) = (domain.extent, length) {
+                let tensor = Tensor::ints(&[lengths.len()], lengths.iter().map(|&n| n as i64).collect());
+                entries.push(super::tensors::Entry { name: format!("{}.len", domain.name), tensor, dtype: DType::I64 });
+            }
+        }
+        entries
+    }
+
     /// The same with every float rounded to the type that a backend of this `float` would hold.
     #[must_use]
     pub fn rounded(&self, graph: &Graph, float: DType) -> Self {

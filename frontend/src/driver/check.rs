@@ -16,12 +16,12 @@ use rustc_hash::FxHashMap;
 use super::bind::{Bound, Length, bind};
 use super::compare::{Distance, distance, take};
 use super::costs::{KernelCost, costs};
-use super::execute::{Executed, Ready, evaluator, execute, existing, prepare, sorted_by_axis};
+use super::execute::{Executed, Memory, Ready, evaluator, execute, existing, prepare, sorted_by_axis};
 use super::fault::Fault;
 use super::generate::generate;
 use super::load::Loaded;
 use super::pipeline::{Backend, CompileOptions};
-use super::tensors::TensorFile;
+use super::tensors::{Entry, TensorFile};
 use super::watch::{Phase, Watch};
 use crate::diagnostics::codes;
 use weft_ir::DType;
@@ -57,6 +57,8 @@ pub struct CheckOptions {
     pub rows: Rows,
     /// Of generated inputs.
     pub seed: u64,
+    /// Give the inputs back?
+    pub keep_inputs: bool,
 }
 
 /// What an output is compared with.
@@ -121,12 +123,16 @@ pub struct Report {
     pub rows: Option<(String, Vec<usize>)>,
     /// The kernels, if the backend has any.
     pub kernels: Vec<KernelCost>,
+    /// The memory of the run, if it is the backend's own.
+    pub memory: Option<Memory>,
     /// The scheduler's choices, one a line.
     pub notes: Vec<String>,
     /// The decisions that the kernels stored.
     pub decisions: Vec<DecisionRow>,
     /// The comparisons.
     pub outputs: Vec<OutputRow>,
+    /// The inputs that it ran on, if they were asked for.
+    pub inputs_kept: Vec<Entry>,
     /// Phases with their times.
     pub phases: Vec<(Phase, Duration)>,
 }
@@ -177,9 +183,11 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
         },
         rows: None,
         kernels: ready.planned().map(|p| costs(&p.scheduled.plan, graph, &bound)).unwrap_or_default(),
+        memory: executed.memory,
         notes: ready.planned().map(|p| p.scheduled.notes.clone()).unwrap_or_default(),
         decisions: Vec::new(),
         outputs: Vec::new(),
+        inputs_kept: if options.keep_inputs { bound.entries(graph, checked.float) } else { Vec::new() },
         phases: Vec::new(),
     };
     for (kernel, time) in report.kernels.iter_mut().zip(executed.times.iter().flatten()) {

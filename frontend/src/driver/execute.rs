@@ -15,8 +15,10 @@ use weft_cranelift::program::{Data, Executable, Length as Lengths, Run, RunError
 use weft_ir::dtype::Class;
 use weft_ir::eval::{self, Elements, Evaluator, Tensor};
 use weft_ir::graph::{AxisId, Extent, Graph, NodeId};
+use weft_ir::kernel::Role;
 use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::loops::Elem;
+use weft_ir::program::Program;
 use weft_runtime::Pool;
 
 /// A layer made ready for a backend.
@@ -52,6 +54,33 @@ pub struct Executed {
     pub counts: Option<IndexMap<String, Counts>>,
     /// How long each kernel took, in the order of the plan, if the backend tells.
     pub times: Option<Vec<Duration>>,
+    /// The memory of the run, if it is the backend's own.
+    pub memory: Option<Memory>,
+}
+
+/// What a run holds in memory, in bytes. It is all there before the first kernel starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Memory {
+    /// Inputs and parameters.
+    pub inputs: u64,
+    /// Outputs.
+    pub outputs: u64,
+    /// What is between kernels, and decisions.
+    pub workspace: u64,
+}
+
+impl Memory {
+    fn of(program: &Program, extents: &[i64]) -> Option<Self> {
+        let sum = |want: fn(Role) -> bool| {
+            let wanted = program.buffers.iter().filter(|b| want(b.role));
+            wanted.map(|b| b.bytes(extents)).try_fold(0u64, |sum, bytes| sum.checked_add(bytes?))
+        };
+        Some(Self {
+            inputs: sum(Role::is_given)?,
+            outputs: sum(|r| r == Role::Output)?,
+            workspace: program.workspace(extents)?.bytes,
+        })
+    }
 }
 
 /// Compiles a layer as far as a backend needs it.
@@ -85,7 +114,7 @@ pub fn execute(loaded: &Loaded, ready: &Ready, bound: &Bound, watch: &mut Watch<
     match ready {
         Ready::Evaluator => {
             let outputs = watch.time(Phase::Run, || evaluate(graph, bound))?;
-            Ok(Executed { outputs, decisions: Vec::new(), counts: None, times: None })
+            Ok(Executed { outputs, decisions: Vec::new(), counts: None, times: None, memory: None })
         }
         Ready::Interpreter(planned) => watch.time(Phase::Run, || interpret(graph, planned, bound)),
         Ready::Cranelift(planned, executable) => watch.time(Phase::Run, || launch(graph, planned, executable, bound)),
@@ -234,6 +263,7 @@ fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bou
     };
     let mut executed = collect(graph, planned, bound, &read)?;
     executed.times = Some(times);
+    executed.memory = Memory::of(program, &shapes);
     Ok(executed)
 }
 
@@ -297,7 +327,7 @@ fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> 
         let tensor = Tensor { shape, data: typed(values, scheduled.dtype(node).class()) };
         decisions.push((node, sorted_by_axis(&tensor, &order)));
     }
-    Ok(Executed { outputs, decisions, counts: None, times: None })
+    Ok(Executed { outputs, decisions, counts: None, times: None, memory: None })
 }
 
 /// Which axis each dimension of a buffer has, by name; of axes with one name the earlier dimension has the earlier axis.

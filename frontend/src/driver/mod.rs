@@ -17,6 +17,7 @@
 //!     golden: None,
 //!     rows: Rows::Automatic,
 //!     seed: 0,
+//!     keep_inputs: false,
 //! };
 //! assert!(check(&loaded, &options, &mut watch).unwrap().ok());
 //! ```

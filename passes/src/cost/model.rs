@@ -2,7 +2,7 @@
 //!
 //! It is made to rank variants of one kernel (tile extents, fused or not), not to forecast a run. A kernel takes the longer of its
 //! arithmetic and its traffic, plus a price for every statement and iteration, times what the last wave of grid points leaves
-//! idle. Operands of products that do not fit the first-level cache slow products down.
+//! idle. Tiles that do not fit the first-level cache slow everything down.
 
 use super::walk::{Extents, Visit, Walk};
 use crate::lower::Target;
@@ -36,7 +36,7 @@ pub struct Rates {
 impl Default for Rates {
     fn default() -> Self {
         Self {
-            product: 48e9,
+            product: 52e9,
             simple: 10e9,
             division: 5e9,
             exponential: 2.1e9,
@@ -86,12 +86,11 @@ pub fn seconds(plan: &Plan, kernel: &Kernel, target: &Target, rates: &Rates, typ
     let points: f64 =
         kernel.grid.iter().map(|g| walk.most(&g.extent).unwrap_or(1).max(1) as f64).product::<f64>().max(1.0);
     let resident = resident_bytes(plan, kernel, &kernel.body, 0);
-    let slow = if resident <= target.l1_bytes {
-        1.0
-    } else if resident <= target.l2_bytes {
-        1.25
-    } else {
-        2.0
+    let slow = match resident {
+        n if n <= target.l1_bytes => 1.0,
+        n if n <= 2 * target.l1_bytes => 1.05,
+        n if n <= target.l2_bytes / 2 => 1.2,
+        _ => 2.0,
     };
     let mut work = Work { plan, kernel, rates, slow, compute: 0.0, bytes: 0.0, overhead: points * rates.point };
     walk.run(&mut work);
@@ -157,7 +156,7 @@ impl Work<'_> {
         values.iter().filter_map(|&v| self.kernel.value_type(v)).fold(AxisSet::EMPTY, |s, t| s.union(t.axes))
     }
 
-    /// The part of a product's register blocks that does useful work: 8 lanes by 4 rows.
+    /// The part of a product's register blocks that does useful work: 8 lanes by 5 rows.
     fn blocks(&self, inst: &Inst) -> f64 {
         let out = self.axes(&inst.results);
         let fill = |n: f64, block: f64| n / ((n / block).ceil() * block);
@@ -165,7 +164,7 @@ impl Work<'_> {
         let rows = (self.size(out) / lanes).max(1.0);
         let depth = self.size(inst.attrs.over);
         // Loading and storing the sums costs about as much as this many steps.
-        fill(lanes, 8.0) * fill(rows, 4.0) * depth / (depth + 8.0)
+        fill(lanes, 8.0) * fill(rows, 5.0) * depth / (depth + 8.0)
     }
 
     fn rate(&self, f: MapFn) -> f64 {
@@ -189,7 +188,7 @@ impl Visit for Work<'_> {
         self.compute += times
             * match inst.op {
                 OpCode::Dot => 2.0 * n * self.slow / (r.product * self.blocks(inst)),
-                OpCode::Map => inst.attrs.function.map_or(0.0, |f| n / self.rate(f)),
+                OpCode::Map => inst.attrs.function.map_or(0.0, |f| n * self.slow / self.rate(f)),
                 OpCode::Online => n * (1.0 / r.exponential + 2.0 / r.simple),
                 OpCode::Load => {
                     self.bytes += times
@@ -211,7 +210,7 @@ impl Visit for Work<'_> {
                             .map_or(0.0, |t| bytes_of(self.plan, self.kernel, t) as f64);
                     n / r.division
                 }
-                _ => n / r.simple,
+                _ => n * self.slow / r.simple,
             };
     }
 

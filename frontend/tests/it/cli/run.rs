@@ -29,6 +29,19 @@ fn tensors_in_tensors_out() {
     assert_eq!(folder.names(), ["in.safetensors", "layer.weft", "y.safetensors"], "nothing else is left");
 }
 
+/// What `check` ran on is what `run` reads.
+#[test]
+fn inputs_of_a_check_run() {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    let sizes = ["-D", "b=2", "-D", "t=5"];
+    folder.weft(&[&["check", "layer.weft", "--inputs-out", "in.safetensors"], &sizes[..]].concat()).good();
+    folder.weft(&["run", "layer.weft", "--inputs", "in.safetensors", "--outputs", "y.safetensors"]).good();
+    let (given, made) = (outputs(&folder, "in.safetensors"), outputs(&folder, "y.safetensors"));
+    assert_eq!(given.layer.as_deref(), Some("window"));
+    assert_eq!(made.tensors["y"].shape, given.tensors["x"].shape);
+}
+
 /// Lengths make what lies behind them invisible, whatever it is.
 #[test]
 fn ragged_lengths() {

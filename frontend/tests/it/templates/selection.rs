@@ -2,7 +2,7 @@
 
 use super::examples::example;
 use super::inputs::inputs;
-use super::road::{Case, Stage, check_plan, graph, interpret, plan, travel};
+use super::road::{Case, Stage, check_plan, graph, interpret, travel, unfused};
 use crate::support::root;
 use weft_ir::DType;
 use weft_ir::eval::Tensor;
@@ -56,7 +56,7 @@ held_out! {
 
 /// The counts of the kernels whose names, or names of whose axes, start so.
 fn counts(case: &Case, kernel: &str) -> Vec<Counts> {
-    let made = graph(case).and_then(|g| Ok((plan(&g, DType::F32, case.tiles)?.plan, g)));
+    let made = graph(case).and_then(|g| Ok((unfused(&g, DType::F32, case.tiles)?.plan, g)));
     let (plan, graph) = made.unwrap_or_else(|f| panic!("{f}"));
     check_plan(&plan).unwrap_or_else(|f| panic!("{f}"));
     let outcome = interpret(&plan, case, &inputs(&graph, case)).unwrap_or_else(|f| panic!("{f}"));
