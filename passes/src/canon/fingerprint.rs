@@ -57,6 +57,8 @@ pub(crate) fn axis_print(g: &Graph, a: AxisId) -> u64 {
 
 /// What stands at the leaves of a hash.
 trait Leaves {
+    /// Are operands that have no order hashed as a set? They may not stand in their canonical order yet, or in one that age decided.
+    const AS_SETS: bool;
     fn axis(&self, a: AxisId) -> u64;
     fn input(&self, i: InputId) -> u64;
     fn rec(&self, r: RecId) -> u64;
@@ -66,6 +68,7 @@ trait Leaves {
 struct Shapes<'g>(&'g Graph);
 
 impl Leaves for Shapes<'_> {
+    const AS_SETS: bool = false;
     fn axis(&self, a: AxisId) -> u64 {
         axis_print(self.0, a)
     }
@@ -93,6 +96,7 @@ pub(crate) fn rec_print(g: &Graph, r: RecId) -> u64 {
 struct Coloured<'g>(&'g Graph, &'g Colours);
 
 impl Leaves for Coloured<'_> {
+    const AS_SETS: bool = true;
     fn axis(&self, a: AxisId) -> u64 {
         self.1.axes.get(a.index()).copied().unwrap_or_else(|| axis_print(self.0, a))
     }
@@ -108,6 +112,7 @@ impl Leaves for Coloured<'_> {
 struct Marked<'g>(&'g Graph, AxisId);
 
 impl Leaves for Marked<'_> {
+    const AS_SETS: bool = true;
     fn axis(&self, a: AxisId) -> u64 {
         hash((axis_print(self.0, a), a == self.1))
     }
@@ -121,7 +126,7 @@ impl Leaves for Marked<'_> {
 }
 
 /// The hash of a node from those of its operands.
-fn node_print(g: &Graph, id: NodeId, leaves: &dyn Leaves, of: &dyn Fn(NodeId) -> u64) -> u64 {
+fn node_print<L: Leaves>(g: &Graph, id: NodeId, leaves: &L, of: &dyn Fn(NodeId) -> u64) -> u64 {
     let op = g.op(id);
     let own = match op {
         Op::Input(i) => leaves.input(*i),
@@ -144,7 +149,7 @@ fn node_print(g: &Graph, id: NodeId, leaves: &dyn Leaves, of: &dyn Fn(NodeId) ->
             }
             args[1..].sort_unstable();
         }
-        // Operands that have no order; they may not stand in their canonical one yet.
+        _ if !L::AS_SETS => {}
         Op::Map(f) if is_commutative(*f) => args.sort_unstable(),
         Op::Ein { guards, .. } => {
             let (guards, factors) = args.split_at_mut(*guards as usize);
