@@ -23,13 +23,16 @@ impl Ir {
     /// Reads a text; its first word says which IR it is in.
     ///
     /// # Errors
-    /// E0519 with the place, if it is in none.
+    /// E0519 with the place, if it is in none; E0308 if it is a graph with a term that has no meaning.
     pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
         let bad = |e: &dyn std::fmt::Display| Fault::user(codes::E0519, format!("{name}: {e}"));
         let comment = |l: &&str| l.is_empty() || l.starts_with([';', '#']) || l.starts_with("//");
         let first = text.lines().map(str::trim).find(|l| !comment(l)).unwrap_or("");
         match first.split_whitespace().next() {
-            Some("graph") => Graph::parse(text).map(|g| Self::Graph(Box::new(g))).map_err(|e| bad(&e)),
+            Some("graph") => Graph::parse(text).map(|g| Self::Graph(Box::new(g))).map_err(|e| match e.refused {
+                true => Fault::user(codes::E0308, format!("{name}: {e}")),
+                false => bad(&e),
+            }),
             Some("plan") => kernel::parse(text).map(|p| Self::Plan(Box::new(p))).map_err(|e| bad(&e)),
             _ => {
                 let d = bad(&"the first word is neither `graph` nor `plan`");

@@ -8,6 +8,7 @@ mod cli;
 mod codes;
 mod docs;
 mod fmt;
+mod fuzzed;
 mod golden;
 mod plans;
 mod random;

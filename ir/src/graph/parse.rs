@@ -20,6 +20,8 @@ pub struct ParseError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
+    /// The text follows the grammar, and says something that breaks a rule of the IR.
+    pub refused: bool,
 }
 
 type Result<T> = std::result::Result<T, ParseError>;
@@ -63,9 +65,14 @@ impl<'a> Cursor<'a> {
         &self.text[self.at..]
     }
 
+    /// The grammar is followed, the rules are not.
+    fn refused<T>(&self, error: &super::node::Error) -> Result<T> {
+        self.error(error.to_string()).map_err(|e| ParseError { refused: true, ..e })
+    }
+
     fn error<T>(&self, message: impl Into<String>) -> Result<T> {
         let column = self.text[..self.at].chars().count() + 1;
-        Err(ParseError { line: self.line, column, message: message.into() })
+        Err(ParseError { line: self.line, column, message: message.into(), refused: false })
     }
 
     fn skip(&mut self) {
@@ -210,7 +217,7 @@ impl Parser {
         let end = Cursor { line: text.lines().count().max(1), text: "", at: 0 };
         match self.graph.verify() {
             Ok(()) => Ok(self.graph),
-            Err(e) => end.error(e.to_string()),
+            Err(e) => end.refused(&e),
         }
     }
 
@@ -390,7 +397,7 @@ impl Parser {
         c.skip();
         let at = c.clone();
         let (op, args) = self.op(c)?;
-        let id = self.graph.add(op, &args).or_else(|e| at.error(e.to_string()))?;
+        let id = self.graph.add(op, &args).or_else(|e| at.refused(&e))?;
         c.expect(":")?;
         c.skip();
         let said = c.clone();

@@ -26,7 +26,15 @@ impl Canon {
 
     /// Canonical order.
     pub(crate) fn sort(&self, ids: &mut [NodeId]) {
-        ids.sort_by_key(|&x| (self.prints.of(x), x));
+        ids.sort_by_key(|&x| self.rank(x));
+        if ids.windows(2).any(|w| w[0] != w[1] && self.prints.of(w[0]) == self.prints.of(w[1])) {
+            self.tied.set(true);
+        }
+    }
+
+    /// What canonical order is by: structure, and age where that ties.
+    pub(crate) fn rank(&self, x: NodeId) -> ((u64, u64), NodeId) {
+        (self.prints.of(x), x)
     }
 
     /// Product without axes or guards.

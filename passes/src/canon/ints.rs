@@ -31,10 +31,11 @@ impl Canon {
     /// # Errors
     /// Never for forms over terms of this graph.
     pub fn int_term(&mut self, form: &IntForm) -> Result<NodeId, Error> {
-        let mut terms: Vec<(NodeId, i64)> = form.terms().map(|(&v, c)| (v, c)).collect();
-        terms.sort_by_key(|&(v, _)| (self.prints.of(v), v));
+        let mut terms: Vec<NodeId> = form.terms().map(|(&v, _)| v).collect();
+        self.sort(&mut terms);
         let mut parts = Vec::new();
-        for (v, c) in terms {
+        for v in terms {
+            let c = form.coefficient(&v);
             if c == 1 {
                 parts.push(v);
             } else {
@@ -180,7 +181,7 @@ impl Canon {
             return self.bool((c == 0) == equal);
         }
         // One of the two signs: that in which the first term in canonical order is positive.
-        let first = form.terms().min_by_key(|&(&v, _)| (self.prints.of(v), v)).map_or(1, |(_, c)| c);
+        let first = form.terms().min_by_key(|&(&v, _)| self.rank(v)).map_or(1, |(_, c)| c);
         if first < 0 {
             form = form.scaled(-1).unwrap_or(form);
         }

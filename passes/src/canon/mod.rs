@@ -28,6 +28,7 @@
 
 mod axes;
 mod bools;
+mod colours;
 mod fingerprint;
 mod floats;
 mod ints;
@@ -35,8 +36,10 @@ mod members;
 mod rebuild;
 pub mod sums;
 
+use crate::canon::colours::Colours;
 use crate::canon::fingerprint::Fingerprints;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, DomainId, Error, Graph, MapFn, NodeId, Op, Output, RecDecl, RecId};
 
@@ -56,13 +59,9 @@ pub struct Settings {
 /// Only for graphs that do not verify.
 pub fn canonicalise(graph: &Graph, settings: Settings) -> Result<Graph, Error> {
     graph.verify()?;
-    let mut canon = Canon::new(graph, settings);
-    let mut memo = FxHashMap::default();
-    for out in &graph.outputs {
-        let node = canon.import(graph, out.node, &mut memo)?;
-        let dtype = canon.resolve(out.dtype);
-        canon.g.outputs.push(Output { name: out.name.clone(), axes: out.axes.clone(), dtype, node });
-    }
+    let first = Canon::of(graph, settings, None)?;
+    // Where shapes alone give an order, colours would not change it.
+    let canon = if first.tied.get() { first.coloured(graph)? } else { first };
     canon.g.verify()?;
     Ok(canon.g)
 }
@@ -104,11 +103,41 @@ pub struct Canon {
     recs: FxHashMap<RecId, RecId>,
     /// Axes of the lists of selections, by the position of the last rank.
     ranks: FxHashMap<NodeId, AxisId>,
+    /// Colours of recurrences of the source, for when they are imported.
+    rec_colours: FxHashMap<RecId, u64>,
+    /// Was an order decided by age?
+    tied: Cell<bool>,
     /// Substitutions do not stop at row values: all that will be stored already is.
     pub(crate) inline: bool,
 }
 
 impl Canon {
+    /// The canonical form of a graph.
+    fn of(graph: &Graph, settings: Settings, colours: Option<(Colours, FxHashMap<RecId, u64>)>) -> Result<Self, Error> {
+        let mut canon = Self::new(graph, settings);
+        if let Some((colours, recs)) = colours {
+            canon.prints = Fingerprints::new(Some(colours));
+            canon.rec_colours = recs;
+        }
+        let mut memo = FxHashMap::default();
+        for out in &graph.outputs {
+            let node = canon.import(graph, out.node, &mut memo)?;
+            let dtype = canon.resolve(out.dtype);
+            canon.g.outputs.push(Output { name: out.name.clone(), axes: out.axes.clone(), dtype, node });
+        }
+        Ok(canon)
+    }
+
+    /// The same, with ties broken by the colours that this form gives.
+    fn coloured(&self, graph: &Graph) -> Result<Self, Error> {
+        let mut colours = Colours::of(&self.g);
+        // Bound axes and recurrences may be made in another order.
+        colours.axes.truncate(graph.axes().len());
+        let recs = self.recs.iter().map(|(&from, to)| (from, colours.recs[to.index()])).collect();
+        colours.recs.clear();
+        Self::of(graph, self.settings, Some((colours, recs)))
+    }
+
     /// An empty graph over the axes, domains and inputs of `source`.
     #[must_use]
     pub fn new(source: &Graph, settings: Settings) -> Self {
@@ -126,7 +155,7 @@ impl Canon {
         }
         let long = (0..g.domains().len() as u32).map(|d| is_long_domain(source, DomainId(d))).collect();
         Self {
-            prints: Fingerprints::new(&g),
+            prints: Fingerprints::new(None),
             g,
             settings,
             depth: Vec::new(),
@@ -135,6 +164,8 @@ impl Canon {
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
             ranks: FxHashMap::default(),
+            rec_colours: FxHashMap::default(),
+            tied: Cell::new(false),
             inline: false,
         }
     }
@@ -144,7 +175,7 @@ impl Canon {
     pub fn resume(graph: Graph, settings: Settings) -> Self {
         let long = (0..graph.domains().len() as u32).map(|d| is_long_domain(&graph, DomainId(d))).collect();
         let mut canon = Self {
-            prints: Fingerprints::new(&graph),
+            prints: Fingerprints::new(Some(Colours::of(&graph))),
             g: graph,
             settings,
             depth: Vec::new(),
@@ -153,6 +184,8 @@ impl Canon {
             bound: FxHashMap::default(),
             recs: FxHashMap::default(),
             ranks: FxHashMap::default(),
+            rec_colours: FxHashMap::default(),
+            tied: Cell::new(false),
             inline: false,
         };
         canon.catch_up();
@@ -286,6 +319,7 @@ impl Canon {
         let dtype = self.resolve(dtype);
         let made = self.g.add_rec(RecDecl { name, time, state, dtype });
         self.recs.insert(rec, made);
+        self.prints.add_rec(self.rec_colours.get(&rec).copied());
         made
     }
 }

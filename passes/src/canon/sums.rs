@@ -8,7 +8,7 @@
 //! that mention them.
 
 use super::Canon;
-use super::fingerprint::bound_name;
+use super::fingerprint::{bound_name, use_of};
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, AxisSet, DomainId, Error, Extent, MapFn, NodeId, Op};
@@ -213,7 +213,8 @@ impl Canon {
         self.raw(Op::Ein { axes: bound.into(), guards: gs.len() as u32 }, &args)
     }
 
-    /// Canonical names of bound axes: by domain, depth of what is below, and order of first appearance.
+    /// Canonical names of bound axes: by domain, depth of what is below, what the body does with them, and order of first
+    /// appearance.
     pub(crate) fn bound_names(&mut self, axes: &[AxisId], body: &[NodeId]) -> Vec<(AxisId, AxisId)> {
         let depth = body.iter().map(|b| self.depth[b.index()]).max().unwrap_or(0) + 1;
         let mut order: Vec<AxisId> = Vec::new();
@@ -221,6 +222,10 @@ impl Canon {
             self.appearance(b, &mut order);
         }
         order.retain(|a| axes.contains(a));
+        let domain = |a: AxisId| self.g.axis(a).domain;
+        if order.iter().any(|&a| order.iter().any(|&b| a != b && domain(a) == domain(b))) {
+            order.sort_by_cached_key(|&a| use_of(&self.g, body, a));
+        }
         let mut count: FxHashMap<DomainId, u32> = FxHashMap::default();
         order
             .into_iter()

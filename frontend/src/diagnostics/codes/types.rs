@@ -32,7 +32,7 @@ codes! {
         right: "layer l {\n  size N = 2\n  axis t: time\n  in x[t]\n  out y[t] = x * (8 // N)\n}",
     }
     E0308 = "term without meaning" {
-        "The intermediate representation refuses this term. The checks before it should have found a better explanation; please report it.",
+        "The graph IR refuses this term: its operands, or the axes on which they depend, do not fit. In a layer, other checks should have found a better explanation; please report it.",
         wrong: "$ weft opt broken.graph",
         right: "$ weft opt good.graph",
     }

@@ -69,12 +69,8 @@ impl<'p> Elaborator<'p> {
             );
         }
         self.inlined += 1;
-        if self.calls.len() >= MAX_CALLS || self.inlined > MAX_INLINED {
-            return self.failed(
-                Diagnostic::error(codes::E0113, "the layer is too large once all calls are inlined")
-                    .at(span, "given up here")
-                    .hint("give a value that is used more than once a name with `let`"),
-            );
+        if self.too_large || self.calls.len() >= MAX_CALLS || self.inlined > MAX_INLINED {
+            return Err(self.give_up(span));
         }
         if args.len() > f.params.len() {
             return self.failed(

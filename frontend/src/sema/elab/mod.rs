@@ -59,6 +59,8 @@ struct Elaborator<'p> {
     calls: Vec<(FileIx, &'p str, Span)>,
     inlined: usize,
     height: u32,
+    /// Has the layer been found too large? Then nothing more is looked at.
+    too_large: bool,
     spans: FxHashMap<NodeId, Span>,
     /// Axes of `index` statements in functions: two calls share them, and so share equal terms.
     local_axes: FxHashMap<(Span, usize, DomainId), AxisId>,
@@ -92,6 +94,7 @@ pub(super) fn layer(
         calls: Vec::new(),
         inlined: 0,
         height: 0,
+        too_large: false,
         spans: FxHashMap::default(),
         local_axes: FxHashMap::default(),
         renamed: FxHashMap::default(),
@@ -147,7 +150,8 @@ impl<'p> Elaborator<'p> {
         for (_, name, at) in self.calls.iter().rev().take(4) {
             d = d.also(*at, format!("in this call of `{name}`"));
         }
-        if self.diags.iter().filter(|d| d.is_error()).count() < MAX_ERRORS && !self.diags.contains(&d) {
+        let told = self.diags.iter().filter(|d| d.is_error()).count();
+        if !self.too_large && told < MAX_ERRORS && !self.diags.contains(&d) {
             self.diags.push(d);
         }
         Failed
@@ -196,13 +200,8 @@ impl<'p> Elaborator<'p> {
 
     /// Elaborates an expression.
     fn expr(&mut self, s: &mut Scope<'p>, e: &'p Expr) -> Res<NodeId> {
-        if self.height >= MAX_HEIGHT || self.graph.len() >= MAX_NODES {
-            return Err(self.error(
-                codes::E0113,
-                e.span,
-                "the layer is too large once all calls are inlined",
-                "given up here",
-            ));
+        if self.too_large || self.height >= MAX_HEIGHT || self.graph.len() >= MAX_NODES {
+            return Err(self.give_up(e.span));
         }
         self.height += 1;
         let result = self.expr_inner(s, e);
@@ -211,6 +210,22 @@ impl<'p> Elaborator<'p> {
             self.spans.entry(node).or_insert(e.span);
         }
         result
+    }
+
+    /// Reports once that the layer is too large; nothing else is elaborated.
+    fn give_up(&mut self, span: Span) -> Failed {
+        if self.too_large {
+            return Failed;
+        }
+        let mut d = Diagnostic::error(codes::E0113, "the layer is too large once all calls are inlined");
+        // The library's text is not the user's: the call is.
+        let in_std = |s: Span| s.source == crate::diagnostics::SourceId::STD;
+        let own = if in_std(span) { self.calls.iter().rev().map(|c| c.2).find(|&s| !in_std(s)) } else { None };
+        d = d.at(own.unwrap_or(span), "given up here");
+        let failed = self.fail(d.hint("give a value that is used more than once a name with `let`"));
+        // What fails because of it is not told of.
+        self.too_large = true;
+        failed
     }
 
     fn expr_inner(&mut self, s: &mut Scope<'p>, e: &'p Expr) -> Res<NodeId> {

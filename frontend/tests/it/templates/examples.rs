@@ -5,17 +5,17 @@ use crate::support::root;
 use weft::sema::Number;
 
 /// One example.
-pub(super) struct Example {
+pub(crate) struct Example {
     /// Its file under `examples/`, without the ending.
-    pub(super) file: &'static str,
+    pub(crate) file: &'static str,
     /// Small sizes.
-    pub(super) sizes: &'static [(&'static str, i64)],
+    pub(crate) sizes: &'static [(&'static str, i64)],
     /// Other sizes that are awkward for it, one set for each run.
-    pub(super) awkward: &'static [&'static [(&'static str, i64)]],
+    pub(crate) awkward: &'static [&'static [(&'static str, i64)]],
 }
 
 /// Every example and every layer of the gallery.
-pub(super) const EXAMPLES: &[Example] = &[
+pub(crate) const EXAMPLES: &[Example] = &[
     Example {
         file: "attamba",
         sizes: &[
@@ -112,12 +112,12 @@ pub(super) const EXAMPLES: &[Example] = &[
 ];
 
 impl Example {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         std::fs::read_to_string(root().join("examples").join(format!("{}.weft", self.file))).unwrap()
     }
 
     /// The example with some sizes changed.
-    pub(super) fn case(&self, changed: &[(&str, i64)], lengths: &[usize]) -> Case {
+    pub(crate) fn case(&self, changed: &[(&str, i64)], lengths: &[usize]) -> Case {
         let mut case = Case::new(&self.text(), self.sizes, lengths);
         for &(name, value) in changed {
             let size = case.sizes.iter_mut().find(|s| s.0 == name);
@@ -128,7 +128,7 @@ impl Example {
 }
 
 /// The example of that file.
-pub(super) fn example(file: &str) -> &'static Example {
+pub(crate) fn example(file: &str) -> &'static Example {
     EXAMPLES.iter().find(|e| e.file == file).unwrap_or_else(|| panic!("no example {file}"))
 }
 

@@ -9,11 +9,11 @@ use weft_ir::kernel::Buffer;
 
 /// Extents that a layer gets when it runs.
 #[derive(Clone, Debug)]
-pub(super) struct Lengths {
+pub(crate) struct Lengths {
     /// One for each document: `T[b]`.
-    pub(super) time: Vec<usize>,
+    pub(crate) time: Vec<usize>,
     /// Of every other runtime axis.
-    pub(super) memory: usize,
+    pub(crate) memory: usize,
 }
 
 impl Lengths {
@@ -42,7 +42,7 @@ fn shape(graph: &Graph, axes: &[AxisId], lengths: &Lengths) -> Vec<usize> {
 }
 
 /// For every element of a padded tensor over `axes`: does it exist?
-pub(super) fn valid(graph: &Graph, axes: &[AxisId], lengths: &Lengths) -> Vec<bool> {
+pub(crate) fn valid(graph: &Graph, axes: &[AxisId], lengths: &Lengths) -> Vec<bool> {
     let shape = shape(graph, axes, lengths);
     let batch = axes.iter().position(|&a| &*graph.domain_of(a).name == "b");
     let count = shape.iter().product();
@@ -63,7 +63,7 @@ pub(super) fn valid(graph: &Graph, axes: &[AxisId], lengths: &Lengths) -> Vec<bo
 }
 
 /// Draws the inputs of a graph, in its order. What lies behind the end of a document is NaN: nothing may depend on it.
-pub(super) fn inputs(graph: &Graph, case: &Case) -> Vec<(String, Tensor)> {
+pub(crate) fn inputs(graph: &Graph, case: &Case) -> Vec<(String, Tensor)> {
     let mut random = Random(case.seed ^ 0x5eed);
     let draw = |input: &Input| {
         let name = input.name.to_string();
@@ -89,7 +89,7 @@ pub(super) fn inputs(graph: &Graph, case: &Case) -> Vec<(String, Tensor)> {
 }
 
 /// A tensor of nothing for an input that no output reads.
-pub(super) fn zeros(graph: &Graph, input: &Input, lengths: &Lengths) -> Tensor {
+pub(crate) fn zeros(graph: &Graph, input: &Input, lengths: &Lengths) -> Tensor {
     let shape = shape(graph, &input.axes, lengths);
     let count = shape.iter().product();
     match input.dtype {
@@ -100,7 +100,7 @@ pub(super) fn zeros(graph: &Graph, input: &Input, lengths: &Lengths) -> Tensor {
 }
 
 /// The elements of a buffer as a value of a node: over its free axes in increasing order.
-pub(super) fn at_node(graph: &Graph, node: NodeId, buffer: &Buffer, lengths: &Lengths, found: &[f64]) -> Tensor {
+pub(crate) fn at_node(graph: &Graph, node: NodeId, buffer: &Buffer, lengths: &Lengths, found: &[f64]) -> Tensor {
     let axes: Vec<AxisId> = graph.free(node).iter().collect();
     let dims: Vec<&str> = buffer.dims.iter().map(|d| d.name.as_str()).collect();
     let shape = shape(graph, &axes, lengths);
@@ -137,7 +137,7 @@ pub(super) fn at_node(graph: &Graph, node: NodeId, buffer: &Buffer, lengths: &Le
 }
 
 /// Relative error in the 2-norm over the positions that exist; NaN where one is undefined.
-pub(super) fn relative_error(graph: &Graph, out: &Output, lengths: &Lengths, found: &[f64], want: &[f64]) -> f64 {
+pub(crate) fn relative_error(graph: &Graph, out: &Output, lengths: &Lengths, found: &[f64], want: &[f64]) -> f64 {
     let exists = valid(graph, &out.axes, lengths);
     if exists.len() != found.len() || found.len() != want.len() {
         return f64::NAN;

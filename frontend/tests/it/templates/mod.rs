@@ -5,13 +5,14 @@
 
 mod alpha;
 mod digest;
-mod examples;
+pub(crate) mod examples;
 mod flops;
 mod fusion;
 mod fuzz;
 mod inputs;
+mod prefix;
 pub(crate) mod random;
-mod road;
+pub(crate) mod road;
 mod schedules;
 mod selection;
 mod spelling;

@@ -19,21 +19,21 @@ use weft_runtime::Pool;
 
 /// One layer at one size, and how to run it.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
-    pub(super) text: String,
+pub(crate) struct Case {
+    pub(crate) text: String,
     /// Sizes and constants that the text lacks are ignored.
-    pub(super) sizes: Vec<(String, Number)>,
-    pub(super) lengths: Lengths,
+    pub(crate) sizes: Vec<(String, Number)>,
+    pub(crate) lengths: Lengths,
     /// Seed of the inputs and of the order of grid points.
-    pub(super) seed: u64,
-    pub(super) tiles: schedule::Tiles,
+    pub(crate) seed: u64,
+    pub(crate) tiles: schedule::Tiles,
     /// Inputs that are given instead of drawn.
-    pub(super) given: Vec<(String, Tensor)>,
+    pub(crate) given: Vec<(String, Tensor)>,
 }
 
 /// Where on the road something went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// The source was refused.
     Front,
     /// The evaluator refused the graph.
@@ -64,9 +64,9 @@ pub(super) enum Stage {
 
 /// What went wrong.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) stage: Stage,
-    pub(super) message: String,
+pub(crate) struct Failure {
+    pub(crate) stage: Stage,
+    pub(crate) message: String,
 }
 
 impl std::fmt::Display for Failure {
@@ -76,7 +76,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-pub(super) fn fail<T>(stage: Stage, message: impl Into<String>) -> Result<T, Failure> {
+pub(crate) fn fail<T>(stage: Stage, message: impl Into<String>) -> Result<T, Failure> {
     Err(Failure { stage, message: message.into() })
 }
 
@@ -92,17 +92,17 @@ impl<T, E: std::fmt::Display> At<T> for Result<T, E> {
 
 /// How well a run agreed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// Worst relative error of the interpreted kernels.
-    pub(super) kernels: f64,
+    pub(crate) kernels: f64,
     /// Worst error of the machine code, in units of its tolerance.
-    pub(super) machine: f64,
+    pub(crate) machine: f64,
     /// Counts of the interpreter, by kernel.
-    pub(super) counts: Vec<(String, Counts)>,
+    pub(crate) counts: Vec<(String, Counts)>,
 }
 
 impl Case {
-    pub(super) fn new(text: &str, sizes: &[(&str, i64)], lengths: &[usize]) -> Self {
+    pub(crate) fn new(text: &str, sizes: &[(&str, i64)], lengths: &[usize]) -> Self {
         Self {
             text: text.to_owned(),
             sizes: sizes.iter().map(|&(n, v)| (n.to_owned(), Number::Int(v))).collect(),
@@ -115,7 +115,7 @@ impl Case {
 }
 
 /// The definition stratum of a case.
-pub(super) fn graph(case: &Case) -> Result<Graph, Failure> {
+pub(crate) fn graph(case: &Case) -> Result<Graph, Failure> {
     let (mut map, id) = source(&case.text);
     let settings = Settings { recorded: case.sizes.clone(), ..Settings::default() };
     match compile(&mut map, id, None, &settings, &mut |_| None) {
@@ -125,14 +125,14 @@ pub(super) fn graph(case: &Case) -> Result<Graph, Failure> {
 }
 
 /// The schedule of a graph, its kernels fused.
-pub(super) fn plan(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
+pub(crate) fn plan(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
     let mut scheduled = unfused(graph, float, tiles)?;
     fuse::fuse(&mut scheduled, &fuse::planned_for(), &|_| None);
     Ok(scheduled)
 }
 
 /// The schedule of a graph, every stored value in a kernel of its own.
-pub(super) fn unfused(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
+pub(crate) fn unfused(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
     let settings = canon::Settings { float };
     let canonical = canon::canonicalise(graph, settings).at(Stage::Canonical)?;
     let options = schedule::Options { tiles: Some(tiles), ..Default::default() };
@@ -154,7 +154,7 @@ fn long_dims(plan: &Plan, buffer: &Buffer) -> usize {
 }
 
 /// The checks of a plan that need no inputs.
-pub(super) fn check_plan(plan: &Plan) -> Result<(), Failure> {
+pub(crate) fn check_plan(plan: &Plan) -> Result<(), Failure> {
     if let Some(b) = plan.buffers.iter().find(|b| long_dims(plan, b) > 1) {
         return fail(Stage::Quadratic, format!("buffer `{}` has two long axes", b.name));
     }
@@ -168,7 +168,7 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), Failure> {
 }
 
 /// The whole road; a panic is a failure like others.
-pub(super) fn travel(case: &Case) -> Result<Report, Failure> {
+pub(crate) fn travel(case: &Case) -> Result<Report, Failure> {
     match catch_unwind(AssertUnwindSafe(|| inner(case))) {
         Ok(result) => result,
         Err(panic) => {
@@ -254,7 +254,7 @@ fn bind(graph: &Graph, tensors: &[(String, Tensor)], lengths: &Lengths) -> eval:
 }
 
 /// The buffer of an output: by its name, with a number behind it where another buffer had the name.
-pub(super) fn output<'p>(plan: &'p Plan, name: &str) -> Result<&'p Buffer, Failure> {
+pub(crate) fn output<'p>(plan: &'p Plan, name: &str) -> Result<&'p Buffer, Failure> {
     let is = |b: &&Buffer| {
         let rest = b.name.strip_prefix(name).map(|r| r.trim_start_matches('_'));
         b.role == Role::Output && rest.is_some_and(|r| r.chars().all(|c| c.is_ascii_digit()))
@@ -275,7 +275,7 @@ fn extents(plan: &Plan, lengths: &Lengths) -> Vec<(String, Length)> {
 }
 
 /// Runs a plan in the interpreter.
-pub(super) fn interpret(plan: &Plan, case: &Case, tensors: &[(String, Tensor)]) -> Result<interp::Outcome, Failure> {
+pub(crate) fn interpret(plan: &Plan, case: &Case, tensors: &[(String, Tensor)]) -> Result<interp::Outcome, Failure> {
     let mut bindings = interp::Bindings::default();
     for (name, length) in extents(plan, &case.lengths) {
         let values = match length {

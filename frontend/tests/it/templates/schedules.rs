@@ -8,8 +8,8 @@ fn all(tile: i64) -> Tiles {
     Tiles { rows: tile, stream: tile, block: tile, depth: tile, vector: tile }
 }
 
-/// Lengths of documents: one token, primes, ragged, more than a tile.
-const LENGTHS: &[&[usize]] = &[&[1], &[13], &[7, 2, 19], &[37, 1]];
+/// Lengths of documents: one token, primes, ragged, more than a tile, two tokens.
+const LENGTHS: &[&[usize]] = &[&[1], &[13], &[7, 2, 19], &[37, 1], &[2]];
 
 fn survives(file: &str) {
     let example = example(file);
@@ -27,7 +27,9 @@ fn survives(file: &str) {
         }
         run(&[], LENGTHS[3], Tiles { rows: 17, stream: 3, block: 1, depth: 5, vector: 2 }, 7 + round);
         run(&[], LENGTHS[2], Tiles { rows: 1, stream: 17, block: 3, depth: 1, vector: 64 }, 8 + round);
-        run(&[], LENGTHS[0], Tiles::default(), 9 + round);
+        for n in [0, 4] {
+            run(&[], LENGTHS[n], Tiles::default(), 9 + round);
+        }
         for (n, sizes) in example.awkward.iter().enumerate() {
             run(sizes, LENGTHS[2], all(4 + 3 * n as i64), 20 + n as u64 + round);
         }

@@ -97,6 +97,13 @@ impl Gen {
         let v = of[self.pick(of.len())].clone();
         (v.0, v.2)
     }
+    /// The same, over an axis.
+    pub(crate) fn loaded_with_axis(&mut self, elem: &str, axis: char) -> (String, Vec<char>) {
+        let loaded = self.values[..LOADED].iter();
+        let of: Vec<_> = loaded.filter(|v| v.1 == elem && v.2.contains(&axis)).cloned().collect();
+        let v = of[self.pick(of.len())].clone();
+        (v.0, v.2)
+    }
     pub(crate) fn with_axis(&mut self, elem: &str, axis: char) -> (String, Vec<char>) {
         let of: Vec<_> = self.values.iter().filter(|v| v.1 == elem && v.2.contains(&axis)).cloned().collect();
         let v = of[self.pick(of.len())].clone();

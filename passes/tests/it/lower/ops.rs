@@ -89,7 +89,14 @@ fn elementwise(g: &mut Gen) {
             let from = g.one(&["FLOAT", "i32", "bool"]);
             let to = g.one(&["FLOAT", "i32", "bool", "i64"]);
             let (a, x) = g.any(from);
-            let a = if from == "FLOAT" && to != "bool" { g.add("FLOAT", &x, &format!("tanh {a}")) } else { a };
+            // Between -1 and 1 and not at them: to which side 1 rounds decides the cast.
+            let a = if from == "FLOAT" && to != "bool" {
+                let small = g.add("FLOAT", &x, &format!("tanh {a}"));
+                let half = g.add("FLOAT", &[], "fill 0.5 as FLOAT");
+                g.add("FLOAT", &x, &format!("mul {small}, {half}"))
+            } else {
+                a
+            };
             let cast = g.add(to, &x, &format!("cast {a} as {to}"));
             if to == "i64" {
                 g.add("FLOAT", &x, &format!("cast {cast} as FLOAT"));
@@ -160,7 +167,9 @@ fn group_reduce(g: &mut Gen) {
         let kind = g.pick(3);
         let elem = ["FLOAT", "i32", "bool"][kind];
         let elem = if axis == 'k' && elem == "bool" { "FLOAT" } else { elem };
-        let (x, axes) = g.with_axis(elem, axis);
+        let arg = elem != "bool" && g.chance(0.35);
+        // Which is the largest of computed values may depend on their last bits.
+        let (x, axes) = if arg { g.loaded_with_axis(elem, axis) } else { g.with_axis(elem, axis) };
         let over: Vec<char> =
             if axes.contains(&'c') && axes.contains(&'k') && g.chance(0.5) { vec!['c', 'k'] } else { vec![axis] };
         let guard = g.guard(&axes);
@@ -170,7 +179,7 @@ fn group_reduce(g: &mut Gen) {
             g.add("bool", &row, &format!("reduce {x} by {m} over {}{guard}", list(&over)));
             continue;
         }
-        if g.chance(0.35) {
+        if arg {
             let m = g.one(&["argmin", "argmax"]);
             let payload = g.fresh();
             let at = if over.len() == 2 { "c * K + k".to_owned() } else { list(&over) };
