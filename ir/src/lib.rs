@@ -1,6 +1,7 @@
 //! Weft's intermediate representations: graph, kernel and loop IR, with verifiers, text forms, evaluator and interpreter.
 
 pub mod dtype;
+pub mod elementwise;
 pub mod eval;
 pub mod graph;
 pub mod kernel;

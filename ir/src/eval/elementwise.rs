@@ -60,6 +60,8 @@ fn compare<T: PartialOrd>(f: MapFn, x: T, y: T) -> bool {
     match f {
         MapFn::Lt => x < y,
         MapFn::Le => x <= y,
+        MapFn::Gt => x > y,
+        MapFn::Ge => x >= y,
         MapFn::Eq => x == y,
         _ => x != y,
     }
@@ -83,7 +85,7 @@ fn int2(x: i64, y: i64, f: impl Fn(i64, i64) -> i64) -> i64 {
 }
 
 fn two(f: MapFn, region: &Region, a: &Value, b: &Value) -> Option<Data> {
-    use MapFn::{Add, And, Div, Div0, Eq, IDiv, Le, Lt, Max, Min, Mod, Mul, Ne, Or, Pow, Sub};
+    use MapFn::{Add, And, Div, Div0, Eq, Ge, Gt, IDiv, Le, Lt, Max, Min, Mod, Mul, Ne, Or, Pow, Sub};
     Some(match (&a.data, &b.data) {
         (Data::F(x), Data::F(y)) => match f {
             Add => binary!(region, a, b, x, y, |x: f64, y: f64| x + y),
@@ -96,7 +98,7 @@ fn two(f: MapFn, region: &Region, a: &Value, b: &Value) -> Option<Data> {
             Min => binary!(region, a, b, x, y, |x: f64, y: f64| float2(Min, x, y)),
             Lt => binary!(region, a, b, x, y, |x, y| compare_floats(Lt, x, y)),
             Le => binary!(region, a, b, x, y, |x, y| compare_floats(Le, x, y)),
-            Eq | Ne => binary!(region, a, b, x, y, |x, y| compare_floats(f, x, y)),
+            Gt | Ge | Eq | Ne => binary!(region, a, b, x, y, |x, y| compare_floats(f, x, y)),
             _ => return None,
         },
         (Data::I(x), Data::I(y)) => match f {
@@ -110,7 +112,7 @@ fn two(f: MapFn, region: &Region, a: &Value, b: &Value) -> Option<Data> {
             }
             Max => binary!(region, a, b, x, y, |x, y| int2(x, y, i64::max)),
             Min => binary!(region, a, b, x, y, |x, y| int2(x, y, i64::min)),
-            Lt | Le | Eq | Ne => binary!(region, a, b, x, y, |x, y| {
+            Lt | Le | Gt | Ge | Eq | Ne => binary!(region, a, b, x, y, |x, y| {
                 if poison::is_int(x) || poison::is_int(y) { poison::BOOL } else { u8::from(compare(f, x, y)) }
             }),
             _ => return None,
@@ -118,7 +120,7 @@ fn two(f: MapFn, region: &Region, a: &Value, b: &Value) -> Option<Data> {
         (Data::B(x), Data::B(y)) => match f {
             And => binary!(region, a, b, x, y, kleene_and),
             Or => binary!(region, a, b, x, y, kleene_or),
-            Lt | Le | Eq | Ne => binary!(region, a, b, x, y, |x: u8, y: u8| {
+            Lt | Le | Gt | Ge | Eq | Ne => binary!(region, a, b, x, y, |x: u8, y: u8| {
                 if x > 1 || y > 1 { poison::BOOL } else { u8::from(compare(f, x, y)) }
             }),
             _ => return None,

@@ -1,9 +1,9 @@
 //! Affine integer terms over the axes of a graph.
 
 use super::axes::AxisId;
-use super::map::MapFn;
 use super::node::{Graph, NodeId};
 use super::op::{Op, Scalar};
+use crate::elementwise::MapFn;
 use crate::linear::Lin;
 
 /// `constant + sum of coefficient * axis`.

@@ -1,10 +1,10 @@
 //! Convenient constructors. They simplify nothing but identity substitutions: that is the canonicaliser's work.
 
 use super::axes::AxisId;
-use super::map::MapFn;
 use super::node::{Error, Graph, InputId, NodeId};
 use super::op::{Op, Scalar};
 use crate::dtype::{Class, DType};
+use crate::elementwise::MapFn;
 
 impl Graph {
     /// An integer constant.

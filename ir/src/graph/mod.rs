@@ -39,15 +39,14 @@
 pub mod affine;
 mod axes;
 mod build;
-mod map;
 mod node;
 pub mod op;
 mod parse;
 mod print;
 pub mod prove;
 
+pub use crate::elementwise::{MapFn, Signature, floor_div};
 pub use axes::{Axis, AxisId, AxisSet, Domain, DomainId, Extent, Role};
-pub use map::{MapFn, Signature, floor_div};
 pub use node::{Error, Graph, Init, Input, InputId, InputKind, NodeId, Output, RecDecl, RecId};
 pub use op::{Extremum, Op, Scalar, ThresholdFamily};
 pub use parse::ParseError;

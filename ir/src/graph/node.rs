@@ -2,9 +2,9 @@
 
 use super::affine::Affine;
 use super::axes::{Axis, AxisId, AxisSet, Domain, DomainId, Extent, Role, id};
-use super::map::MapFn;
 use super::op::{Op, Scalar};
 use crate::dtype::DType;
+use crate::elementwise::MapFn;
 use indexmap::IndexMap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use smallvec::SmallVec;

@@ -4,9 +4,9 @@
 //! [`MapFn`].
 
 use super::axes::{AxisId, DomainId};
-use super::map::MapFn;
 use super::node::{InputId, RecId};
 use crate::dtype::DType;
+use crate::elementwise::MapFn;
 use smallvec::SmallVec;
 
 /// A constant. Floats are compared by their bits, so that hash-consing is exact.

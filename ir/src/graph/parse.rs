@@ -4,10 +4,10 @@
 //! lines that start with `;` are skipped. The type and free axes after a node are checked against the inferred ones.
 
 use super::axes::{AxisId, DomainId, Extent, Role};
-use super::map::MapFn;
 use super::node::{Graph, Init, Input, InputKind, NodeId, Output, RecDecl, RecId};
 use super::op::{Extremum, Op, Scalar, ThresholdFamily};
 use crate::dtype::DType;
+use crate::elementwise::MapFn;
 use rustc_hash::FxHashMap;
 
 /// Where and why a text is not a graph. Lines and columns count from 1; columns count characters.

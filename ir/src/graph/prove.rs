@@ -8,10 +8,10 @@
 //! Everything is sound and incomplete: `true` is a proof, `false` says nothing.
 
 use super::axes::{AxisId, DomainId, Extent};
-use super::map::MapFn;
 use super::node::{Graph, NodeId};
 use super::op::{Op, Scalar};
 use crate::dtype::{Class, DType};
+use crate::elementwise::MapFn;
 use crate::linear::{Lin, System};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,11 +9,11 @@ use smallvec::SmallVec;
 use super::declare::fresh;
 use super::expr::{Expr, Guard};
 use super::ids::{AxisId, AxisSet, BufferId, KernelId, ScratchId, ValueId, VarId};
-use super::map::MapFn;
 use super::ops::{Access, AccumMode, Attrs, Inst, Monoid, OpCode};
 use super::plan::{Axis, Carried, Domain, GridAxis, If, Kernel, Loop, Plan, Scratch, Stmt, Value, Var, VarDef, While};
 use super::types::{ElemType, Literal, Type};
 use super::typing;
+use crate::elementwise::MapFn;
 
 /// A body under construction, and what it will become.
 enum Open {

@@ -86,7 +86,7 @@
 //!
 //! # Files
 //!
-//! `ops` the op table; `map` elementwise functions; `typing` type rules; `expr` index expressions and guards; `plan` everything
+//! `ops` the op table; [`crate::elementwise`] the elementwise functions; `typing` type rules; `expr` index expressions and guards; `plan` everything
 //! else that a plan is made of; `declare` and `build` make plans from code; `print` and `parse` the text form; `verify` the invariants, with `linear`, a
 //! small solver of linear inequalities; `interp` the interpreter.
 
@@ -95,7 +95,6 @@ mod declare;
 mod expr;
 mod ids;
 pub mod interp;
-mod map;
 mod ops;
 mod parse;
 mod plan;
@@ -105,11 +104,11 @@ mod types;
 mod typing;
 pub mod verify;
 
+pub use crate::elementwise::{MapFn, Signature};
 pub use build::{BuildError, KernelBuilder, LoopBody};
 pub use declare::is_name;
 pub use expr::{Atom, BinOp, Cmp, Expr, Guard};
 pub use ids::{AxisId, AxisSet, BufferId, ExtentId, KernelId, ParamId, ScratchId, ValueId, VarId};
-pub use map::{MapFn, Signature};
 pub use ops::{Access, AccumMode, AttrKind, Attrs, Inst, MANY, Monoid, OpCode, OpSpec, Place, Results, docs};
 pub use parse::{ParseError, parse};
 pub use plan::{

@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use super::expr::{Expr, Guard};
 use super::ids::{AxisId, AxisSet, BufferId, ScratchId, ValueId};
-use super::map::MapFn;
 use super::types::{ElemType, Literal};
+use crate::elementwise::MapFn;
 
 /// The associative operation of a reduction, a scan or an accumulation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -3,10 +3,10 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::ids::{AxisId, AxisSet};
-use super::map::{MapFn, Signature};
 use super::ops::{Access, AttrKind, Attrs, Inst, MANY, Monoid, OpCode, Place};
 use super::plan::{Kernel, Plan};
 use super::types::{ElemType, Type};
+use crate::elementwise::{MapFn, Signature};
 
 /// Types of results, in order.
 pub type Types = SmallVec<[Type; 3]>;
@@ -361,8 +361,8 @@ fn map_type(function: MapFn, args: &[Type]) -> Result<ElemType, String> {
     let wants = |ok: bool, what: &str| need(ok, format!("works on {what}, not on {}", first.name()));
     match function.signature() {
         Signature::Float => wants(first.is_float(), "floats").map(|()| first),
-        Signature::Number => wants(first != ElemType::Bool, "numbers").map(|()| first),
-        Signature::Integer => wants(first.is_int(), "integers").map(|()| first),
+        Signature::Arith => wants(first != ElemType::Bool, "numbers").map(|()| first),
+        Signature::Int => wants(first.is_int(), "integers").map(|()| first),
         Signature::Compare => Ok(ElemType::Bool),
         Signature::Logic => wants(first == ElemType::Bool, "booleans").map(|()| ElemType::Bool),
     }

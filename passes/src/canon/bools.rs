@@ -23,6 +23,8 @@ impl Canon {
         match f {
             MapFn::And | MapFn::Or => self.junction(f, args),
             MapFn::Not => self.negate(args[0]),
+            MapFn::Gt => self.bool_map(MapFn::Lt, &[args[1], args[0]]),
+            MapFn::Ge => self.bool_map(MapFn::Le, &[args[1], args[0]]),
             _ if args.iter().all(|&a| self.g.dtype(a).is_int()) => self.compare_ints(f, args),
             _ => self.compare_floats(f, args),
         }

@@ -84,6 +84,11 @@ impl Canon {
                 let inverse = self.float_map(MapFn::Inv, &[args[1]])?;
                 self.product(&[args[0], inverse])
             }
+            // One exponential has a scale, and so an algebra.
+            MapFn::Exp2 => {
+                let exponent = self.scaled(std::f64::consts::LN_2, args[0])?;
+                self.float_map(MapFn::Exp, &[exponent])
+            }
             MapFn::Div0 => {
                 let inverse = self.float_map(MapFn::Inv0, &[args[1]])?;
                 self.product(&[args[0], inverse])

@@ -167,9 +167,32 @@ impl Emitter<'_> {
             MapFn::Sin => self.kb.call(Function::Sin, &[a]),
             MapFn::Cos => self.kb.call(Function::Cos, &[a]),
             MapFn::Tanh => self.kb.call(Function::Tanh, &[a]),
+            MapFn::Erf => self.kb.call(Function::Erf, &[a]),
             MapFn::Sqrt => self.kb.unary(Unary::Sqrt, a),
             MapFn::Abs => self.kb.unary(Unary::Abs, a),
             MapFn::Floor => self.kb.unary(Unary::Floor, a),
+            MapFn::Sign => {
+                // What is neither above nor below 0 is 0, or NaN.
+                let unit = |n: i64| {
+                    if element.is_float() {
+                        weft_ir::kernel::Literal::Float(n as f64)
+                    } else {
+                        weft_ir::kernel::Literal::Int(n)
+                    }
+                };
+                let (zero, one, minus) =
+                    (self.literal(unit(0), element), self.literal(unit(1), element), self.literal(unit(-1), element));
+                let below = self.kb.compare(Compare::Lt, a, zero);
+                let rest = self.kb.select(below, minus, a);
+                let above = self.kb.compare(Compare::Gt, a, zero);
+                self.kb.select(above, one, rest)
+            }
+            MapFn::Div0 => {
+                let quotient = self.kb.div(a, b);
+                let zero = self.float(0.0, element);
+                let is_zero = self.kb.compare(Compare::Eq, b, zero);
+                self.kb.select(is_zero, zero, quotient)
+            }
             MapFn::Inv | MapFn::Inv0 => {
                 let one = self.float(1.0, element);
                 let inverse = self.kb.div(one, a);

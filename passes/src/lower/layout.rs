@@ -376,9 +376,9 @@ fn times_read(inst: &Inst, role: Role) -> u32 {
 fn own_cost(inst: &Inst) -> u32 {
     match (inst.op, inst.attrs.function) {
         (OpCode::Fill | OpCode::Expand | OpCode::Rename, _) => 0,
-        (OpCode::Map, Some(MapFn::Exp | MapFn::Exp2 | MapFn::Log | MapFn::Tanh)) => 16,
+        (OpCode::Map, Some(MapFn::Exp | MapFn::Exp2 | MapFn::Log | MapFn::Tanh | MapFn::Erf)) => 16,
         (OpCode::Map, Some(MapFn::Sin | MapFn::Cos | MapFn::Pow | MapFn::IDiv | MapFn::Mod)) => 64,
-        (OpCode::Map, Some(MapFn::Div | MapFn::Inv | MapFn::Inv0 | MapFn::Sqrt)) => 6,
+        (OpCode::Map, Some(MapFn::Div | MapFn::Div0 | MapFn::Inv | MapFn::Inv0 | MapFn::Sqrt)) => 6,
         (OpCode::Load | OpCode::TableRead, _) => 2,
         _ => 1,
     }

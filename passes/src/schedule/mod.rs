@@ -148,10 +148,8 @@ pub(crate) struct Scheduler {
     pub(crate) products: Vec<(Vec<NodeId>, NodeId)>,
     /// Runtime extents, and whether they are ragged.
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
-    /// Stored values that may be infinite.
-    pub(crate) wild: FxHashSet<InputId>,
-    /// Stored values that are nowhere negative.
-    pub(crate) not_negative: FxHashSet<InputId>,
+    /// What is known of stored values: whether they may be infinite, and a bound.
+    pub(crate) known: FxHashMap<InputId, finite::Known>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// Axes that walk lists of positions: by streamed axis, entries, and positions of an entry.
@@ -241,8 +239,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         stored: FxHashMap::default(),
         products: Vec::new(),
         extents: FxHashMap::default(),
-        wild: FxHashSet::default(),
-        not_negative: FxHashSet::default(),
+        known: FxHashMap::default(),
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
         readers,

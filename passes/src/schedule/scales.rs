@@ -191,7 +191,7 @@ impl Scheduler {
     }
 
     /// 1 for terms that are never negative, -1 for terms that are never positive.
-    fn sign(&self, id: NodeId) -> Option<i32> {
+    pub(super) fn sign(&self, id: NodeId) -> Option<i32> {
         let args = self.c.g.args(id);
         match self.c.g.op(id) {
             Op::Const(k) => Some(if k.as_f64() < 0.0 { -1 } else { 1 }),

@@ -1,5 +1,6 @@
 //! Which values are stored, and the kernels that compute them.
 
+use super::finite::Known;
 use super::{Error, Memory, Scheduler};
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, Extent, Input, InputId, InputKind, MapFn, NodeId, Op, Output};
@@ -237,18 +238,15 @@ impl Scheduler {
                 self.decisions.push((other, self.memory[&input].buffer));
             }
         }
-        if self.is_wild(body) {
-            self.wild.insert(target.input);
-        }
-        if self.is_not_negative(body) {
-            self.not_negative.insert(target.input);
-        }
         // What is made from here on is computed in place, also where it has reductions in it.
         self.c.inline = true;
         self.choose_tiles(&name);
         let planned = self.plan_kernel(&name, body, &target);
         self.c.inline = false;
         planned?;
+        // Of a mantissa only the sign is that of the value.
+        let lower = self.lower_bound(body).map(|b| if target.maximum.get().is_some() { 0.0 } else { b });
+        self.known.insert(target.input, Known { kind: self.kind_of(body), lower });
         if decision {
             self.decisions.push((id, self.memory[&target.input].buffer));
         }

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use super::super::ids::{AxisSet, ScratchId};
-use super::super::map::MapFn;
 use super::super::ops::{Access, AccumMode, Inst, Monoid, OpCode, Place};
 use super::super::types::{ElemType, Type};
 use super::env::{Env, to_index};
 use super::tile::{Tile, Walk};
 use super::{Fault, Run, RunErrorKind, fault};
+use crate::elementwise::MapFn;
 
 /// Rounds to an element type. bf16: to nearest, ties to even.
 fn rounded(elem: ElemType, x: f64) -> f64 {

@@ -4,13 +4,13 @@ use smallvec::SmallVec;
 
 use super::super::build::position;
 use super::super::ids::{AxisSet, ValueId};
-use super::super::map::MapFn;
 use super::super::ops::{AccumMode, AttrKind, Attrs, Inst, Monoid, OpCode};
 use super::super::plan::{Carried, Domain, If, Loop, Stmt, VarDef, While};
 use super::super::types::Type;
 use super::super::typing::infer;
 use super::lex::Token;
 use super::{Parse, Parser};
+use crate::elementwise::MapFn;
 
 /// A value on the left of `=`: its name, its type if it is written, and where it stands.
 struct NewValue {

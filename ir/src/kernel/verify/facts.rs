@@ -4,10 +4,10 @@ use rustc_hash::FxHashMap;
 
 use super::super::expr::{Atom, BinOp, Cmp, Expr, Guard};
 use super::super::ids::{AxisId, ExtentId, ValueId, VarId};
-use super::super::map::MapFn;
 use super::super::ops::{Access, Inst, Monoid, OpCode, Place};
 use super::super::plan::{Domain, Kernel, Loop, Plan, Stmt, VarDef};
 use super::linear::{Linear, Split, impossible};
+use crate::elementwise::MapFn;
 
 /// Which of two elements (in proofs that they are the same).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

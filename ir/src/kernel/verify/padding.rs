@@ -4,13 +4,13 @@ use smallvec::SmallVec;
 
 use super::super::expr::{Atom, Cmp, Expr, Guard};
 use super::super::ids::{AxisId, AxisSet, ValueId};
-use super::super::map::MapFn;
 use super::super::ops::{Inst, Monoid, OpCode};
 use super::super::plan::Domain;
 use super::super::print::guard_text;
 use super::super::types::Literal;
 use super::Checker;
 use super::facts::Copy;
+use crate::elementwise::MapFn;
 
 /// What is known about a value on the padding of one of its axes, where its other axes exist.
 #[derive(Clone, Copy, Default, Debug)]

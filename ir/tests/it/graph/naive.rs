@@ -277,6 +277,8 @@ fn map(f: MapFn, x: &[Element]) -> Element {
     let order = |x: f64, y: f64| match f {
         MapFn::Lt => Some(x < y),
         MapFn::Le => Some(x <= y),
+        MapFn::Gt => Some(x > y),
+        MapFn::Ge => Some(x >= y),
         MapFn::Eq => Some(x == y),
         MapFn::Ne => Some(x != y),
         _ => None,

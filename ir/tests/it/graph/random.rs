@@ -208,7 +208,7 @@ impl<'a> Build<'a> {
                 g.map(MapFn::Mod, &[n, seven]).ok()
             }
             3 => {
-                let f = self.tape.pick(&[MapFn::Lt, MapFn::Le, MapFn::Eq, MapFn::Ne]);
+                let f = self.tape.pick(&[MapFn::Lt, MapFn::Le, MapFn::Gt, MapFn::Ge, MapFn::Eq, MapFn::Ne]);
                 if self.tape.below(2) == 0 { g.map(f, &[m, n]).ok() } else { g.map(f, &[x, y]).ok() }
             }
             4 => match self.tape.below(3) {

@@ -44,6 +44,9 @@ fn every_op_means_what_its_entry_says() {
     check("%o = fill 0.0 as f64 on [i] %y = max %x, %o, %x store y[i] = %y", &[3.0, 1.0, 2.0, 1.0]);
     check("%y = neg %x %z = exp %y %l = log %z store y[i] = %l", &[-3.0, -1.0, -2.0, -1.0]);
     check("%t = fill 1.5 as f64 %c = gt %x, %t %y = select %c, %x, %t store y[i] = %y", &[3.0, 1.5, 2.0, 1.5]);
+    check("%t = fill 2.0 as f64 %d = sub %x, %t %y = sign %d store y[i] = %y", &[1.0, -1.0, 0.0, -1.0]);
+    check("%t = fill 2.0 as f64 %d = sub %x, %t %y = div0 %x, %d store y[i] = %y", &[3.0, -1.0, 0.0, -1.0]);
+    check("%h = fill 7.0 as f64 %d = mul %x, %h %y = erf %d store y[i] = %y", &[1.0; 4]);
     check("%c = fill 2.0 as f64 %y = expand %c on [i] store y[i] = %y", &[2.0; 4]);
     check(
         "%y = rename %x over i to k %z = mul %x, %y %d = reduce %z by max over k store y[i] = %d",

@@ -163,19 +163,19 @@ impl Emitter<'_, '_> {
             let (l, r) =
                 (self.kb.index("l", a.lhs.clone(), ElemType::I32), self.kb.index("r", a.rhs.clone(), ElemType::I32));
             let f = match a.cmp {
-                kernel::Cmp::Lt => kernel::MapFn::Lt,
-                kernel::Cmp::Le => kernel::MapFn::Le,
-                kernel::Cmp::Gt => kernel::MapFn::Gt,
-                kernel::Cmp::Ge => kernel::MapFn::Ge,
-                kernel::Cmp::Eq => kernel::MapFn::Eq,
-                kernel::Cmp::Ne => kernel::MapFn::Ne,
+                kernel::Cmp::Lt => MapFn::Lt,
+                kernel::Cmp::Le => MapFn::Le,
+                kernel::Cmp::Gt => MapFn::Gt,
+                kernel::Cmp::Ge => MapFn::Ge,
+                kernel::Cmp::Eq => MapFn::Eq,
+                kernel::Cmp::Ne => MapFn::Ne,
             };
             parts.push(self.kb.map("ok", f, &[l, r]));
         }
         Ok(match parts[..] {
             [] => self.kb.fill("ok", true, ElemType::Bool, AxisSet::EMPTY),
             [one] => one,
-            _ => self.kb.map("ok", kernel::MapFn::And, &parts),
+            _ => self.kb.map("ok", MapFn::And, &parts),
         })
     }
 

@@ -312,17 +312,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         for &a in args {
             values.push(self.value(a)?);
         }
-        let function = match f {
-            MapFn::Div0 => {
-                let inverse = self.kb.map(hint, kernel::MapFn::Inv0, &values[1..]);
-                return Ok(self.kb.map(hint, kernel::MapFn::Mul, &[values[0], inverse]));
-            }
-            _ => match kernel::MapFn::from_name(f.name()) {
-                Some(k) => k,
-                None => return self.s.unsupported(id, format!("the function `{}`", f.name())),
-            },
-        };
-        Ok(self.kb.map(hint, function, &values))
+        Ok(self.kb.map(hint, f, &values))
     }
 
     /// A product under guards: selected, never multiplied.
@@ -342,8 +332,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         for &g in guards {
             conditions.push(self.value(g)?);
         }
-        let condition =
-            if conditions.len() == 1 { conditions[0] } else { self.kb.map("c", kernel::MapFn::And, &conditions) };
+        let condition = if conditions.len() == 1 { conditions[0] } else { self.kb.map("c", MapFn::And, &conditions) };
         let zero = if elem.is_float() { Literal::Float(0.0) } else { Literal::Int(0) };
         let zero = self.kb.fill("zero", zero, elem, AxisSet::EMPTY);
         Ok(self.kb.select(hint, condition, product, zero))
@@ -365,7 +354,7 @@ impl<'s, 'p> Emitter<'s, 'p> {
         match values[..] {
             [] => self.kb.fill(hint, 1.0, self.float, AxisSet::EMPTY),
             [one] => one,
-            _ => self.kb.map(hint, kernel::MapFn::Mul, &values),
+            _ => self.kb.map(hint, MapFn::Mul, &values),
         }
     }
 }

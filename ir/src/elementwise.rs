@@ -1,6 +1,12 @@
-//! Elementwise functions: the `map` half of the op table.
+//! The table of elementwise functions, for graph IR and kernel IR alike: name, operands, type rule, cost and meaning.
+//!
+//! The two IRs differ in what types operands may have (in a graph they are joined, in a kernel they are equal), not in
+//! what a function is. Canonical graphs have no `sub`, `neg`, `div`, `gt`, `ge` and `exp2`.
 
 use crate::dtype::{Class, DType};
+
+/// No upper bound on the number of operands.
+const MANY: usize = usize::MAX;
 
 /// How operand types determine the result type of a [`MapFn`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,8 +24,8 @@ pub enum Signature {
 }
 
 macro_rules! map_fns {
-    ($($variant:ident $name:literal $arity:literal $sig:ident $flops:literal $doc:literal;)*) => {
-        /// An elementwise function. Arity 0 in the table means "two or more operands".
+    ($($variant:ident $name:literal ($lo:literal, $hi:expr) $sig:ident $flops:literal $doc:literal;)*) => {
+        /// An elementwise function.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         pub enum MapFn { $(#[doc = $doc] $variant,)* }
 
@@ -33,10 +39,10 @@ macro_rules! map_fns {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Number of operands; 0 means two or more.
+            /// Least and greatest number of operands.
             #[must_use]
-            pub fn arity(self) -> usize {
-                match self { $(Self::$variant => $arity,)* }
+            pub fn operands(self) -> (usize, usize) {
+                match self { $(Self::$variant => ($lo, $hi),)* }
             }
 
             /// Type rule.
@@ -61,40 +67,50 @@ macro_rules! map_fns {
 }
 
 map_fns! {
-    //       name     arity signature flops doc
-    Add      "add"    0     Arith     1     "Sum of two or more numbers.";
-    Sub      "sub"    2     Arith     1     "Difference.";
-    Mul      "mul"    0     Arith     1     "Product of two or more numbers.";
-    Neg      "neg"    1     Arith     1     "Negation.";
-    Div      "div"    2     Float     4     "Quotient of floats.";
-    Div0     "div0"   2     Float     5     "Quotient of floats, 0 where the divisor is 0 (the zero-row convention).";
-    Inv      "inv"    1     Float     4     "Reciprocal.";
-    Inv0     "inv0"   1     Float     5     "Reciprocal, 0 of 0.";
-    IDiv     "idiv"   2     Int       4     "Quotient of integers, rounded down.";
-    Mod      "mod"    2     Int       4     "Remainder of the division rounded down: has the sign of the divisor.";
-    Pow      "pow"    2     Float     20    "Power of floats.";
-    Exp      "exp"    1     Float     8     "Exponential.";
-    Log      "log"    1     Float     10    "Natural logarithm.";
-    Sqrt     "sqrt"   1     Float     6     "Square root.";
-    Sin      "sin"    1     Float     15    "Sine of an angle in radians.";
-    Cos      "cos"    1     Float     15    "Cosine of an angle in radians.";
-    Tanh     "tanh"   1     Float     15    "Hyperbolic tangent.";
-    Erf      "erf"    1     Float     15    "Error function.";
-    Abs      "abs"    1     Arith     1     "Absolute value.";
-    Sign     "sign"   1     Arith     1     "-1, 0 or 1.";
-    Floor    "floor"  1     Float     1     "Largest integer that is not larger, as a float.";
-    Max      "max"    0     Arith     1     "Larger of two or more numbers.";
-    Min      "min"    0     Arith     1     "Smaller of two or more numbers.";
-    Lt       "lt"     2     Compare   1     "Less than.";
-    Le       "le"     2     Compare   1     "Less than or equal.";
-    Eq       "eq"     2     Compare   1     "Equal.";
-    Ne       "ne"     2     Compare   1     "Not equal.";
-    And      "and"    0     Logic     1     "Conjunction of two or more truth values.";
-    Or       "or"     0     Logic     1     "Disjunction of two or more truth values.";
-    Not      "not"    1     Logic     1     "Negation of a truth value.";
+    //       name     operands   signature flops doc
+    Add      "add"    (2, MANY)  Arith     1     "Sum of two or more numbers, from left to right.";
+    Sub      "sub"    (2, 2)     Arith     1     "Difference.";
+    Mul      "mul"    (2, MANY)  Arith     1     "Product of two or more numbers, from left to right.";
+    Neg      "neg"    (1, 1)     Arith     1     "Negation.";
+    Div      "div"    (2, 2)     Float     4     "Quotient of floats.";
+    Div0     "div0"   (2, 2)     Float     5     "Quotient of floats, 0 where the divisor is 0 (the zero-row convention).";
+    Inv      "inv"    (1, 1)     Float     4     "Reciprocal.";
+    Inv0     "inv0"   (1, 1)     Float     5     "Reciprocal, 0 of 0: normalises rows that may be empty.";
+    IDiv     "idiv"   (2, 2)     Int       4     "Quotient of integers, rounded down.";
+    Mod      "mod"    (2, 2)     Int       4     "Remainder of the division rounded down: has the sign of the divisor.";
+    Pow      "pow"    (2, 2)     Float     20    "Power of floats.";
+    Exp      "exp"    (1, 1)     Float     8     "Exponential.";
+    Exp2     "exp2"   (1, 1)     Float     8     "Power of two.";
+    Log      "log"    (1, 1)     Float     10    "Natural logarithm.";
+    Sqrt     "sqrt"   (1, 1)     Float     6     "Square root.";
+    Sin      "sin"    (1, 1)     Float     15    "Sine of an angle in radians.";
+    Cos      "cos"    (1, 1)     Float     15    "Cosine of an angle in radians.";
+    Tanh     "tanh"   (1, 1)     Float     15    "Hyperbolic tangent.";
+    Erf      "erf"    (1, 1)     Float     15    "Error function.";
+    Abs      "abs"    (1, 1)     Arith     1     "Absolute value.";
+    Sign     "sign"   (1, 1)     Arith     1     "-1, 0 or 1.";
+    Floor    "floor"  (1, 1)     Float     1     "Largest integer that is not larger, as a float.";
+    Max      "max"    (2, MANY)  Arith     1     "Larger of two or more numbers.";
+    Min      "min"    (2, MANY)  Arith     1     "Smaller of two or more numbers.";
+    Lt       "lt"     (2, 2)     Compare   1     "Less than.";
+    Le       "le"     (2, 2)     Compare   1     "Less than or equal.";
+    Gt       "gt"     (2, 2)     Compare   1     "Greater than.";
+    Ge       "ge"     (2, 2)     Compare   1     "Greater than or equal.";
+    Eq       "eq"     (2, 2)     Compare   1     "Equal.";
+    Ne       "ne"     (2, 2)     Compare   1     "Not equal.";
+    And      "and"    (2, MANY)  Logic     1     "Conjunction of two or more truth values.";
+    Or       "or"     (2, MANY)  Logic     1     "Disjunction of two or more truth values.";
+    Not      "not"    (1, 1)     Logic     1     "Negation of a truth value.";
 }
 
 impl MapFn {
+    /// Number of operands; 0 if it takes any number from two on.
+    #[must_use]
+    pub fn arity(self) -> usize {
+        let (least, most) = self.operands();
+        if least == most { least } else { 0 }
+    }
+
     /// Inverse of [`MapFn::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -104,8 +120,8 @@ impl MapFn {
     /// Result type for these operand types, or `None` where the type rule refuses them.
     #[must_use]
     pub fn result(self, operands: &[DType]) -> Option<DType> {
-        let arity_ok = if self.arity() == 0 { operands.len() >= 2 } else { operands.len() == self.arity() };
-        if !arity_ok {
+        let (least, most) = self.operands();
+        if operands.len() < least || operands.len() > most {
             return None;
         }
         let joined = operands[1..].iter().try_fold(operands[0], |a, &b| a.join(b))?;
@@ -129,8 +145,8 @@ impl MapFn {
     #[must_use]
     pub fn eval_float(self, x: &[f64]) -> Option<f64> {
         Some(match self {
-            Self::Add => x.iter().sum(),
-            Self::Mul => x.iter().product(),
+            Self::Add => x[1..].iter().fold(x[0], |a, b| a + b),
+            Self::Mul => x[1..].iter().fold(x[0], |a, b| a * b),
             Self::Sub => x[0] - x[1],
             Self::Neg => -x[0],
             Self::Div => x[0] / x[1],
@@ -151,6 +167,7 @@ impl MapFn {
             }
             Self::Pow => x[0].powf(x[1]),
             Self::Exp => x[0].exp(),
+            Self::Exp2 => x[0].exp2(),
             Self::Log => x[0].ln(),
             Self::Sqrt => x[0].sqrt(),
             Self::Sin => x[0].sin(),
@@ -171,6 +188,40 @@ impl MapFn {
             Self::Min => x.iter().copied().fold(f64::INFINITY, |a, b| if a <= b || a.is_nan() { a } else { b }),
             _ => return None,
         })
+    }
+
+    /// The function on elements of any type as floats: integers are exact below 2^53, truth values are 0 and 1. A NaN is an undefined
+    /// element: a comparison with one is undefined, not false, so that it cannot decide anything unseen; a conjunction
+    /// with a false operand is false all the same. Operands must be as many as the table says.
+    #[must_use]
+    pub fn eval(self, x: &[f64]) -> f64 {
+        let truth = |holds: bool| if x.iter().any(|v| v.is_nan()) { f64::NAN } else { f64::from(u8::from(holds)) };
+        match self {
+            Self::IDiv => (x[0] / x[1]).floor(),
+            Self::Mod => x[0] - x[1] * (x[0] / x[1]).floor(),
+            Self::Lt => truth(x[0] < x[1]),
+            Self::Le => truth(x[0] <= x[1]),
+            Self::Gt => truth(x[0] > x[1]),
+            Self::Ge => truth(x[0] >= x[1]),
+            Self::Eq => truth(x[0] == x[1]),
+            Self::Ne => truth(x[0] != x[1]),
+            Self::And => {
+                if x.contains(&0.0) {
+                    0.0
+                } else {
+                    truth(true)
+                }
+            }
+            Self::Or => {
+                if x.contains(&1.0) {
+                    1.0
+                } else {
+                    truth(false)
+                }
+            }
+            Self::Not => 1.0 - x[0],
+            _ => self.eval_float(x).unwrap_or(f64::NAN),
+        }
     }
 
     /// The function on integers; wraps on overflow; division by zero gives 0 (it is refused where it can be seen).
