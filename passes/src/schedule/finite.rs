@@ -18,8 +18,8 @@ impl Scheduler {
             let args = self.c.g.args(n);
             let wild = match self.c.g.op(n) {
                 Op::Reduce { .. } | Op::KthValue { .. } | Op::Threshold { .. } => true,
-                Op::Map(MapFn::Log | MapFn::Pow) => true,
-                Op::Map(MapFn::Inv) => !args.iter().all(|&x| self.is_positive(x)),
+                Op::Map(MapFn::Pow) => true,
+                Op::Map(MapFn::Inv | MapFn::Log) => !args.iter().all(|&x| self.is_positive(x)),
                 Op::Input(i) => self.wild.contains(i),
                 _ => false,
             };
@@ -41,6 +41,7 @@ impl Scheduler {
             }
             Op::Map(MapFn::Sqrt) => args.iter().all(|&x| self.is_positive(x)),
             Op::Map(MapFn::Max) => args.iter().any(|&x| self.is_positive(x)),
+            Op::Sub { .. } => args.first().is_some_and(|&x| self.is_positive(x)),
             _ => false,
         }
     }
@@ -54,6 +55,7 @@ impl Scheduler {
             Op::Map(MapFn::Exp | MapFn::Sqrt | MapFn::Abs) => true,
             Op::Map(MapFn::Add) => args.iter().all(|&x| self.is_not_negative(x)),
             Op::Map(MapFn::Max) => args.iter().any(|&x| self.is_not_negative(x)),
+            Op::Sub { .. } => args.first().is_some_and(|&x| self.is_not_negative(x)),
             // A sum of products: factors that are not negative, and others an even number of times.
             Op::Ein { .. } => {
                 let factors = self.c.g.operands(id);
