@@ -1,9 +1,11 @@
 //! From CLIF to callable code.
 //!
-//! The one `unsafe` place of the crate: the address of finished code becomes a function pointer. Code memory is never
-//! freed: compiled kernels are cached for the life of the process (see `cache`), so nothing is lost by that and no
-//! function pointer can dangle.
+//! The one `unsafe` place of the crate: the address of finished code becomes a function pointer, and the memory of code that no
+//! kernel needs any more is freed. A kernel owns its code, and whoever launches it holds the kernel, so no function pointer
+//! can dangle.
 #![allow(unsafe_code, reason = "the address of generated code becomes a function pointer")]
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{self, AbiParam, Signature};
@@ -23,6 +25,19 @@ struct Draft {
     module: JITModule,
     context: Context,
     id: FuncId,
+}
+
+/// The memory of finished code. (A module may move between threads, but not be looked at by two: hence the lock.)
+struct Code(Mutex<Option<JITModule>>);
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        if let Some(module) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            // SAFETY: the only pointer into the module is the entry of the kernels that own this; the last of them is being
+            // dropped, and a launch borrows the kernel until all workers are done.
+            unsafe { module.free_memory() };
+        }
+    }
 }
 
 fn refused(kernel: &loops::Kernel, error: &dyn std::fmt::Display) -> CompileError {
@@ -81,14 +96,16 @@ pub(crate) fn assembly(kernel: &loops::Kernel, isa: OwnedTargetIsa) -> Result<St
     Ok(code.vcode.clone().unwrap_or_default())
 }
 
-/// Executable code of a legalised, verified kernel.
-pub(crate) fn compile(kernel: &loops::Kernel, isa: OwnedTargetIsa) -> Result<Kernel, CompileError> {
+/// Executable code of a legalised, verified kernel, and its size in bytes.
+pub(crate) fn compile(kernel: &loops::Kernel, isa: OwnedTargetIsa) -> Result<(Kernel, usize), CompileError> {
     let Draft { mut module, mut context, id } = draft(kernel, isa)?;
     module.define_function(id, &mut context).map_err(|e| refused(kernel, &format!("{e:?}")))?;
     module.finalize_definitions().map_err(|e| refused(kernel, &e))?;
+    let bytes = context.compiled_code().map_or(0, |c| c.code_buffer().len());
     let address = module.get_finalized_function(id);
+    let code = Arc::new(Code(Mutex::new(Some(module))));
     // SAFETY: the code was generated with `entry_signature`, which is the signature of `Entry` (five 64-bit arguments in
-    // the platform's C convention), and the module's memory is never freed.
+    // the platform's C convention), and the module's memory lives as long as the kernel, which owns `code`.
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(address) };
     let (_, scratch_bytes) = kernel.scratch_layout().ok_or_else(|| refused(kernel, &"scratch too large"))?;
     let spec = KernelSpec {
@@ -99,7 +116,7 @@ pub(crate) fn compile(kernel: &loops::Kernel, isa: OwnedTargetIsa) -> Result<Ker
     };
     // SAFETY: this is the contract of loop IR: the pass that made the kernel keeps accesses within the declared extents
     // and tasks disjoint; scratch accesses are within the arrays that make up `scratch_bytes`.
-    Ok(unsafe { Kernel::new(entry, spec) })
+    Ok((unsafe { Kernel::new(entry, spec, code) }, bytes))
 }
 
 fn buffer_spec(buffer: &loops::Buffer) -> BufferSpec {

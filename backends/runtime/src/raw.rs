@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "machine code is called by address, on memory shared with worker threads")]
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytemuck::Pod;
 use smallvec::SmallVec;
@@ -23,23 +24,31 @@ use crate::memory::{BufferId, Region};
 pub type Entry = unsafe extern "C" fn(*const *mut u8, *const i64, i64, i64, *mut u8);
 
 /// Machine code with the description of what it may touch.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Kernel {
     entry: Entry,
     spec: KernelSpec,
+    /// Owns the memory of the code; it is freed with the last kernel that shares it.
+    _code: Arc<dyn Send + Sync>,
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel").field("entry", &self.entry).field("spec", &self.spec).finish_non_exhaustive()
+    }
 }
 
 impl Kernel {
     /// A kernel from code and description.
     ///
     /// # Safety
-    /// `entry` must stay valid for the rest of the process, and any call must touch only the first
+    /// `entry` must stay valid as long as `code` is alive, and any call must touch only the first
     /// [`KernelSpec::buffer_bytes`] bytes of each buffer, store only to [`Access::Write`] buffers, and use only
     /// `scratch_bytes` bytes of scratch; calls for different tasks must not write the same bytes, nor read what another
     /// writes.
     #[must_use]
-    pub unsafe fn new(entry: Entry, spec: KernelSpec) -> Self {
-        Self { entry, spec }
+    pub unsafe fn new(entry: Entry, spec: KernelSpec, code: Arc<dyn Send + Sync>) -> Self {
+        Self { entry, spec, _code: code }
     }
 
     /// The description.

@@ -120,6 +120,7 @@ impl Emitter<'_, '_> {
                     self.fb.ins().store(flags(), piece, base, offset + 16 * small(i));
                 }
             }
+            Pattern::Contiguous => self.store_bools(&x, base, offset),
             _ => {
                 let mut lanes = LaneAddresses::new(self, r, elem, base, offset)?;
                 for lane in 0..ty.lanes() {
@@ -130,6 +131,21 @@ impl Emitter<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Masks of 32 bits become bytes, 0 or 1, of which eight (or, of the last piece, four) are stored at once.
+    fn store_bools(&mut self, x: &Lanes, base: ir::Value, offset: i32) {
+        for (i, pair) in x.pieces.chunks(2).enumerate() {
+            let (first, second) = (pair[0], pair[pair.len() - 1]);
+            let words = self.fb.ins().snarrow(first, second);
+            let bytes = self.fb.ins().snarrow(words, words);
+            let ones = self.vector_constant(types::I8X16, &[1; 16]);
+            let bits = self.fb.ins().band(bytes, ones);
+            let (vector, at) = (if pair.len() == 2 { types::I64X2 } else { types::I32X4 }, offset + 8 * small(i));
+            let lanes = self.fb.ins().bitcast(vector, little_endian(), bits);
+            let low = self.fb.ins().extractlane(lanes, 0);
+            self.fb.ins().store(flags(), low, base, at);
+        }
     }
 
     /// Is every lane of the mask true? An `i8`.
