@@ -1,11 +1,8 @@
 //! What a kernel moves and holds, at typical lengths: enough to tell a good fusion from a bad one, not to predict times.
 
-use rustc_hash::FxHashSet;
 use weft_ir::kernel::{
-    AxisSet, BinOp, BufferId, Domain, Expr, Inst, Kernel, Loop, OpCode, Place, Plan, Stmt, VarDef, VarId,
+    AxisSet, BinOp, BufferId, Domain, Expr, Inst, Kernel, Loop, OpCode, Place, Plan, Stmt, ValueId, VarDef,
 };
-
-use super::refs::{self, Ref};
 
 /// Length for which decisions are taken. Batches are taken to be of one sequence, the worst case for parallelism.
 const LENGTH: i64 = 2048;
@@ -27,8 +24,7 @@ impl Cost {
     pub(super) fn of(plan: &Plan, kernel: &Kernel) -> Self {
         let points = kernel.grid.iter().map(|g| typical(plan, kernel, &g.extent).unwrap_or(1).max(1));
         let points = points.fold(1i64, i64::saturating_mul);
-        let mut m =
-            Meter { plan, kernel, moved: vec![0; plan.buffers.len()], carried: 0, widest: 0, loops: Vec::new() };
+        let mut m = Meter { plan, kernel, moved: vec![0; plan.buffers.len()], carried: 0, widest: 0, rounds: 1 };
         m.stmts(&kernel.body);
         let tables = kernel.scratch.iter().map(|s| {
             let n = s.dims.iter().filter_map(|d| plan.static_value(d)).fold(1i64, i64::saturating_mul);
@@ -45,20 +41,14 @@ impl Cost {
     }
 }
 
-/// A loop around a statement: what speaks of it, and how often it runs.
-struct Around {
-    speaks: FxHashSet<VarId>,
-    axis: AxisSet,
-    trips: u64,
-}
-
 struct Meter<'a> {
     plan: &'a Plan,
     kernel: &'a Kernel,
     moved: Vec<u64>,
     carried: u64,
     widest: u64,
-    loops: Vec<Around>,
+    /// How often the statement at hand runs.
+    rounds: u64,
 }
 
 impl Meter<'_> {
@@ -67,21 +57,24 @@ impl Meter<'_> {
             match stmt {
                 Stmt::Let(v) => {
                     if let Some(VarDef::Load(a)) = self.kernel.var(*v).map(|v| &v.def) {
-                        self.access(a.place, AxisSet::EMPTY, &a.index);
+                        self.access(a.place, AxisSet::EMPTY);
                     }
                 }
                 Stmt::Inst(inst) => self.inst(inst),
                 Stmt::Loop(l) => {
                     self.hold(&l.results);
                     let trips = trips(self.plan, self.kernel, l).unwrap_or(ROUNDS).max(1).unsigned_abs();
-                    let axis = l.axis.map_or(AxisSet::EMPTY, AxisSet::one);
-                    self.loops.push(Around { speaks: [l.index, l.pos].into_iter().collect(), axis, trips });
+                    let around = self.rounds;
+                    self.rounds = around.saturating_mul(trips);
                     self.stmts(&l.body);
-                    self.loops.pop();
+                    self.rounds = around;
                 }
                 Stmt::While(w) => {
                     self.hold(&w.results);
+                    let around = self.rounds;
+                    self.rounds = around.saturating_mul(ROUNDS.unsigned_abs());
                     self.stmts(&w.body);
+                    self.rounds = around;
                 }
                 Stmt::If(i) => {
                     self.stmts(&i.then_body);
@@ -91,11 +84,11 @@ impl Meter<'_> {
         }
     }
 
-    fn bytes(&self, v: weft_ir::kernel::ValueId) -> u64 {
+    fn bytes(&self, v: ValueId) -> u64 {
         self.kernel.value_type(v).map_or(0, |t| self.size(t.axes).saturating_mul(t.elem.bytes()))
     }
 
-    fn hold(&mut self, values: &[weft_ir::kernel::ValueId]) {
+    fn hold(&mut self, values: &[ValueId]) {
         self.carried = values.iter().fold(self.carried, |n, v| n.saturating_add(self.bytes(*v)));
     }
 
@@ -110,36 +103,17 @@ impl Meter<'_> {
             self.widest = self.widest.max(tiles);
         }
         if let Some(access) = &inst.attrs.access {
-            self.access(access.place, self.kernel.access_axes(access), &access.index);
+            self.access(access.place, self.kernel.access_axes(access));
         }
     }
 
-    fn access(&mut self, place: Place, axes: AxisSet, index: &[Expr]) {
+    fn access(&mut self, place: Place, axes: AxisSet) {
         let Place::Buffer(b) = place else { return };
-        let mut vars = FxHashSet::default();
-        index.iter().for_each(|e| self.vars(e, &mut vars));
-        let mut n = self.size(axes);
-        for l in &self.loops {
-            // What does not change in a loop is read before it.
-            if !l.speaks.is_disjoint(&vars) || !l.axis.intersection(axes).is_empty() {
-                n = n.saturating_mul(l.trips);
-            }
-        }
         let bytes = self.plan.buffer(b).map_or(0, |b| b.elem.bytes());
+        let n = self.size(axes).saturating_mul(self.rounds).saturating_mul(bytes);
         if let Some(slot) = self.moved.get_mut(b.index()) {
-            *slot = slot.saturating_add(n.saturating_mul(bytes));
+            *slot = slot.saturating_add(n);
         }
-    }
-
-    fn vars(&self, e: &Expr, found: &mut FxHashSet<VarId>) {
-        refs::in_expr(e, &mut |r| {
-            if let Ref::UseVar(v) = r {
-                found.insert(v);
-                if let Some(VarDef::Let(e) | VarDef::Position(e)) = self.kernel.var(v).map(|v| &v.def) {
-                    self.vars(e, found);
-                }
-            }
-        });
     }
 }
 

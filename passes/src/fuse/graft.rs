@@ -94,29 +94,45 @@ pub(super) fn fold(plan: &Plan, kernel: &mut Kernel, axes: &[GridAxis]) {
 }
 
 /// All ways to put the grid of the second on the grid of the first: for each axis of the second a grid variable of the first, all
-/// different, of the same extent. Axes of the first may be left over.
-pub(super) fn matchings(first: &Kernel, second: &Kernel) -> Vec<Vec<VarId>> {
+/// different, of the same extent. Axes of the first may be left over, and axes of the second that have a static extent (`None`),
+/// if `partly`. Those that leave least over come first.
+pub(super) fn matchings(plan: &Plan, first: &Kernel, second: &Kernel, partly: bool) -> Vec<Vec<Option<VarId>>> {
     /// More than enough: grids have few axes, and few of one extent.
-    const MOST: usize = 24;
-    let mut found = vec![Vec::new()];
+    const MOST: usize = 32;
+    let mut found: Vec<Vec<Option<VarId>>> = vec![Vec::new()];
     for axis in &second.grid {
         let mut next = Vec::new();
         for chosen in &found {
             let mut ids = Ids::same(second);
             for (a, v) in second.grid.iter().zip(chosen) {
-                ids.vars[a.var.index()] = *v;
+                if let Some(v) = v {
+                    ids.vars[a.var.index()] = *v;
+                }
             }
             let mut extent = axis.extent.clone();
             ids.expr(&mut extent);
-            let fits = first.grid.iter().filter(|g| g.extent == extent && !chosen.contains(&g.var));
-            next.extend(fits.map(|g| {
-                let mut longer: Vec<VarId> = chosen.clone();
-                longer.push(g.var);
+            let fits = first.grid.iter().filter(|g| g.extent == extent && !chosen.contains(&Some(g.var)));
+            let none = (partly && plan.static_value(&axis.extent).is_some()).then_some(None);
+            next.extend(fits.map(|g| Some(g.var)).chain(none).map(|v| {
+                let mut longer = chosen.clone();
+                longer.push(v);
                 longer
             }));
         }
         next.truncate(MOST);
         found = next;
+    }
+    found.sort_by_key(|m| m.iter().filter(|v| v.is_none()).count());
+    found
+}
+
+/// Does the validity of a tile axis speak of one of these grid axes?
+pub(super) fn is_valid_by(kernel: &Kernel, axes: &[GridAxis]) -> bool {
+    let mut found = false;
+    for atom in kernel.axes.iter().flat_map(|a| &a.valid.atoms) {
+        for e in [&atom.lhs, &atom.rhs] {
+            e.visit(&mut |e| found |= matches!(e, Expr::Var(v) if axes.iter().any(|g| g.var == *v)));
+        }
     }
     found
 }

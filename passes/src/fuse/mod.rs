@@ -42,6 +42,8 @@ use refs::Buffers;
 
 /// Siblings are made one if this share of what they move is moved no longer: one part in so many.
 const SHARE: u64 = 16;
+/// The same for fusions that make the grid smaller.
+const FOLDED_SHARE: u64 = 6;
 /// Grid points that a thread should have at least, if a fusion makes the grid smaller.
 const POINTS: i64 = 2;
 
@@ -149,7 +151,11 @@ impl Fusion<'_> {
         let saved = before_total.saturating_sub(after.total());
         let capacity = self.target.l2_bytes / 2;
         let fewer = after.points < before.0.points.max(before.1.points);
-        let enough = if vertical && !fewer { 1 } else { before_total / SHARE };
+        let enough = match (vertical, fewer) {
+            (true, false) => 1,
+            (true, true) => before_total / FOLDED_SHARE,
+            (false, _) => before_total / SHARE,
+        };
         if wanted.is_none() {
             if saved < enough.max(1) {
                 return false;

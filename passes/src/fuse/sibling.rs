@@ -14,7 +14,9 @@ pub(super) fn fused(plan: &Plan, first: &Kernel, second: &Kernel) -> Vec<Kernel>
     if first.grid.len() != second.grid.len() {
         return Vec::new();
     }
-    matchings(first, second).iter().filter_map(|grid| matched(plan, first, second, grid)).collect()
+    let ways = matchings(plan, first, second, false).into_iter();
+    let ways = ways.map(|grid| grid.into_iter().flatten().collect::<Vec<VarId>>());
+    ways.filter_map(|grid| matched(plan, first, second, &grid)).collect()
 }
 
 fn matched(plan: &Plan, first: &Kernel, second: &Kernel, grid: &[VarId]) -> Option<Kernel> {

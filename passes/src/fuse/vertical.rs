@@ -1,8 +1,8 @@
 //! A kernel and one that reads what it stores, as one kernel.
 //!
 //! Possible where every read is of elements that the same grid point has stored. What is read at exactly the tile's positions is
-//! the value itself; what is read at other positions of the tile goes through a table on chip. Axes of the producer's grid that
-//! the reader's lacks are *folded*: they become loops, whose blocks fill the table. The verifier decides: indices into tables
+//! the value itself; what is read at other positions of the tile goes through a table on chip. Axes that only one of the grids has
+//! are *folded*: they become loops, whose blocks fill the table, or read it. The verifier decides: indices into tables
 //! must be shown to be in range, and padding must not reach a result.
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,7 +15,7 @@ use weft_ir::linear::Lin;
 
 use super::axes::{alike, common, meet};
 use super::forms::Forms;
-use super::graft::{fold, fresh_in, graft, matchings};
+use super::graft::{fold, fresh_in, graft, is_valid_by, matchings};
 use super::ids::Ids;
 use super::refs::{self, Ref};
 use super::stored::{Stored, at_least_zero, stored};
@@ -23,49 +23,49 @@ use super::{loops, tidy};
 
 /// The two kernels as one, if they can be; `kept` are the buffers that others read.
 pub(super) fn fused(plan: &Plan, producer: &Kernel, reader: &Kernel, kept: &FxHashSet<BufferId>) -> Option<Kernel> {
-    matchings(producer, reader).iter().find_map(|grid| matched(plan, producer, reader, grid, kept))
+    let buffers = exchanged(producer, reader)?;
+    let ways = matchings(plan, producer, reader, true);
+    ways.iter().find_map(|grid| matched(plan, producer, reader, grid, &buffers, kept))
 }
 
 fn matched(
     plan: &Plan,
     producer: &Kernel,
     reader: &Kernel,
-    grid: &[VarId],
+    grid: &[Option<VarId>],
+    buffers: &[BufferId],
     kept: &FxHashSet<BufferId>,
 ) -> Option<Kernel> {
-    let rest: Vec<_> = producer.grid.iter().filter(|g| !grid.contains(&g.var)).cloned().collect();
+    // What only one of the grids has becomes loops.
+    let rest: Vec<_> = producer.grid.iter().filter(|g| !grid.contains(&Some(g.var))).cloned().collect();
+    let more: Vec<_> = reader.grid.iter().zip(grid).filter(|(_, v)| v.is_none()).map(|(g, _)| g.clone()).collect();
     let mut folded = Vec::new();
     for axis in &rest {
         folded.push((axis.var, plan.static_value(&axis.extent)?));
     }
-    // The validity of an axis speaks of the grid.
-    let speaks = |e: &Expr| {
-        let mut found = false;
-        e.visit(&mut |e| found |= matches!(e, Expr::Var(v) if folded.iter().any(|(f, _)| f == v)));
-        found
-    };
-    if producer.axes.iter().flat_map(|a| &a.valid.atoms).any(|a| speaks(&a.lhs) || speaks(&a.rhs)) {
+    if is_valid_by(producer, &rest) || is_valid_by(reader, &more) {
         return None;
     }
-    let mut first = producer.clone();
+    let (mut first, mut second) = (producer.clone(), reader.clone());
     fold(plan, &mut first, &rest);
-    let (mut kernel, ids) = graft(plan, &first, reader, grid);
+    fold(plan, &mut second, &more);
+    let grid: Vec<VarId> = grid.iter().copied().flatten().collect();
+    let (mut kernel, ids) = graft(plan, &first, &second, &grid);
     kernel.name.clone_from(&reader.name);
-    let buffers = exchanged(producer, reader)?;
     let split = first.body.len();
-    let joint = unified(plan, &kernel, split, &buffers, &folded)?;
+    let joint = unified(plan, &kernel, split, buffers, &folded)?;
     joint.apply(&mut kernel);
     let shared = common(plan, &kernel, split, first.axes.len());
     shared.apply(&mut kernel);
     let named = |a| shared.axis(joint.axis(a));
     // One axis fills lanes.
-    let lanes = (first.lanes.map(named), reader.lanes.map(|a| named(ids.axis(a))));
+    let lanes = (first.lanes.map(named), second.lanes.map(|a| named(ids.axis(a))));
     kernel.lanes = match lanes {
         (Some(a), Some(b)) if a != b => return None,
         (a, b) => a.or(b),
     };
     [true, false].into_iter().find_map(|forward| {
-        let mut kernel = connected(plan, &kernel, split, &buffers, &folded, kept, forward)?;
+        let mut kernel = connected(plan, &kernel, split, buffers, &folded, kept, forward)?;
         tidy::share(&mut kernel);
         loops::merge(plan, &mut kernel);
         tidy::sweep(&mut kernel);

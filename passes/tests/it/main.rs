@@ -1,4 +1,6 @@
 //! Integration tests of the passes: one binary, one module per pass.
 
 #[cfg(test)]
+mod fuse;
+#[cfg(test)]
 mod lower;

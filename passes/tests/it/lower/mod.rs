@@ -2,7 +2,7 @@
 
 mod control;
 mod generate;
-mod harness;
+pub(crate) mod harness;
 mod ops;
 mod plans;
 mod programs;
