@@ -13,7 +13,7 @@ use weft_ir::graph::{AxisId, Error, Extent, Graph, MapFn, NodeId, Op, Role, Scal
 const LONGEST: i64 = 1 << 12;
 
 /// A comparison with the pair of a rank.
-pub(super) struct Membership {
+struct Membership {
     /// The position of that pair.
     at: NodeId,
     /// The position that is asked about.
@@ -23,8 +23,50 @@ pub(super) struct Membership {
 }
 
 impl Canon {
+    /// The canonical form of a term of the source in which conditions stand together, if one of them is a membership: a
+    /// conjunction, what is guarded, or the comparison alone. Only in the pool is the comparison a membership, so the conditions
+    /// of the pool must stand beside it.
+    pub(super) fn with_members(
+        &mut self,
+        from: &Graph,
+        id: NodeId,
+        memo: &rustc_hash::FxHashMap<NodeId, NodeId>,
+    ) -> Result<Option<Vec<NodeId>>, Error> {
+        let guards = from.guards(id);
+        let together: Vec<NodeId> = match from.op(id) {
+            Op::Map(MapFn::And | MapFn::Or) => conditions(from, id),
+            _ => guards.iter().flat_map(|&g| conditions(from, g)).collect(),
+        };
+        let mut found = false;
+        let mut all = Vec::new();
+        for &n in &together {
+            let member = self.ranked(from, n).filter(|m| {
+                let known = |g: &NodeId| together.contains(g) || from.constant(*g) == Some(Scalar::Bool(true));
+                from.guards(m.at).iter().all(|&g| conditions(from, g).iter().all(known))
+            });
+            found |= member.is_some();
+            all.push(match member {
+                Some(m) => self.listed(&m, memo)?,
+                None => memo.get(&n).copied().unwrap_or(n),
+            });
+        }
+        if !found {
+            return Ok(None);
+        }
+        let condition = self.all(&all)?;
+        if guards.is_empty() {
+            return Ok(Some(vec![condition]));
+        }
+        // One conjunction stands for all guards.
+        let holds = self.bool(true)?;
+        let mut args = vec![condition];
+        args.extend(guards[1..].iter().map(|_| holds));
+        args.extend(from.operands(id).iter().map(|a| memo[a]));
+        Ok(Some(args))
+    }
+
     /// Is a term of the source the comparison of a score that depends on a row with the pair of a constant rank?
-    pub(super) fn membership(&self, from: &Graph, id: NodeId) -> Option<Membership> {
+    fn ranked(&self, from: &Graph, id: NodeId) -> Option<Membership> {
         let &Op::Map(MapFn::Or) = from.op(id) else { return None };
         let &[above, tie] = from.args(id) else { return None };
         let (&Op::Map(MapFn::Lt), &Op::Map(MapFn::And)) = (from.op(above), from.op(tie)) else { return None };
@@ -45,12 +87,8 @@ impl Canon {
         (one && own && by_row && fits).then_some(Membership { at, position, count: rank + 1 })
     }
 
-    /// The same as a question to the list; operands are canonical.
-    pub(super) fn listed(
-        &mut self,
-        m: &Membership,
-        memo: &rustc_hash::FxHashMap<NodeId, NodeId>,
-    ) -> Result<NodeId, Error> {
+    /// The same as a question to the list.
+    fn listed(&mut self, m: &Membership, memo: &rustc_hash::FxHashMap<NodeId, NodeId>) -> Result<NodeId, Error> {
         let (at, position) = (memo[&m.at], memo[&m.position]);
         let op = self.g.op(at).clone();
         let rank = self.rank_axis(at, m.count);
@@ -82,4 +120,17 @@ impl Canon {
         self.ranks.insert(at, axis);
         axis
     }
+}
+
+/// The conditions of a conjunction, in order.
+fn conditions(g: &Graph, id: NodeId) -> Vec<NodeId> {
+    let mut found = Vec::new();
+    let mut pending = vec![id];
+    while let Some(n) = pending.pop() {
+        match g.op(n) {
+            Op::Map(MapFn::And) => pending.extend(g.args(n).iter().rev()),
+            _ => found.push(n),
+        }
+    }
+    found
 }

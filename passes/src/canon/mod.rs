@@ -294,9 +294,10 @@ impl Canon {
                 Op::Cast(t) => Op::Cast(self.resolve(*t)),
                 other => other.clone(),
             };
-            let made = match self.membership(from, n) {
-                Some(m) => self.listed(&m, memo)?,
-                None => self.make(&op, &args)?,
+            let made = match (self.with_members(from, n, memo)?, from.op(n)) {
+                (Some(all), Op::Map(_)) => all[0],
+                (Some(args), _) => self.make(&op, &args)?,
+                (None, _) => self.make(&op, &args)?,
             };
             if let Op::KthValue { axis, guards } = self.g.op(made).clone() {
                 // The other half of the pair exists, so that a run can say which member it took: a value alone cannot.

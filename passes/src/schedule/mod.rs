@@ -154,6 +154,8 @@ pub(crate) struct Scheduler {
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// Axes that walk lists of positions: by streamed axis, entries, and positions of an entry.
     pub(crate) lists: FxHashMap<(AxisId, i64, i64), AxisId>,
+    /// Selections whose members are stored for the first row of each tile.
+    pub(crate) settled: Vec<select::Settled>,
     /// How many terms of the canonical graph read a term.
     pub(crate) readers: FxHashMap<NodeId, usize>,
     /// Recurrences that are read at other times, and so are stored.
@@ -242,6 +244,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         known: FxHashMap::default(),
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
+        settled: Vec::new(),
         readers,
         kept,
         states: FxHashMap::default(),

@@ -140,6 +140,7 @@ impl Emitter<'_, '_> {
         let (tile, t0) = self.tiled_axis(axis, Expr::Const(size), size);
         self.kb.lanes(tile);
         let t1 = (t0.clone() + size).min(self.extent(axis));
-        self.spans.push(super::ranges::TileSpan { axis, t0, t1 });
+        let number = self.kb.kernel().grid.last().map(|g| (g.var, size));
+        self.spans.push(super::ranges::TileSpan { axis, t0, t1, number });
     }
 }

@@ -7,10 +7,11 @@
 use super::emit::Emitter;
 use super::store::Target;
 use super::{Error, Scheduler};
-use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
+use weft_ir::DType;
+use weft_ir::graph::{AxisId, Extent, InputId, MapFn, NodeId, Op, Role};
 use weft_ir::kernel::{
-    self, Attrs, AxisSet, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, MapFn as KernelFn, Monoid, OpCode,
-    ValueId,
+    self, Attrs, AxisSet, BinOp, Domain, ElemType, Expr, Guard, KernelBuilder, Literal, MapFn as KernelFn, Monoid,
+    OpCode, ValueId,
 };
 
 /// The largest rank that a carried list is made for.
@@ -52,17 +53,59 @@ impl Scheduler {
             Some(_) => format!("{name}: scores are final and the pool only grows: one streaming pass"),
             None => format!("{name}: the pool is streamed for each tile of rows"),
         });
+        let settled = match &grows {
+            Some((row, entry)) => self.settle(name, &selection, *row, entry.delay, target)?,
+            None => None,
+        };
         let float = self.float_elem()?;
         let mut plan = std::mem::take(&mut self.plan);
         let kb = KernelBuilder::new(&mut plan, name);
         let mut e = Emitter::new(self, kb, float);
         let made = match grows {
-            Some((row, entry)) => e.emit_growing(&selection, row, &entry, target),
+            Some((row, entry)) => e.emit_growing(&selection, row, &entry, settled.as_ref(), target),
             None => e.emit_merged(&selection, target),
         };
         let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
         self.plan = plan;
         finished.map(|_| ())
+    }
+
+    /// A buffer for the members at the first row of each tile, if somebody asks who is a member.
+    fn settle(
+        &mut self,
+        name: &str,
+        s: &Selection,
+        row: AxisId,
+        delay: i64,
+        target: &Target,
+    ) -> Result<Option<Settled>, Error> {
+        let Some(other) = target.partner.filter(|_| target.paired && s.ranks.is_empty()) else { return Ok(None) };
+        let (value, place) = if s.index { (other, target.input) } else { (target.input, other) };
+        let rows = self.options.tiles.rows;
+        let extent = Extent::Derived { base: self.c.g.axis(row).domain, mul: 1, add: rows - 1, div: rows };
+        let tiles = self.c.g.add_domain("tile", extent, Role::Plain);
+        let tile = self.c.g.add_axis("tile", tiles);
+        let members = self.c.g.add_domain("member", Extent::Const(s.length), Role::Plain);
+        let member = self.c.g.add_axis("member", members);
+        let mut axes: Vec<AxisId> = target.axes.iter().map(|&a| if a == row { tile } else { a }).collect();
+        axes.push(member);
+        let list = self.side_buffer(&format!("{name}_members"), &axes, DType::I32, kernel::Role::Temp)?;
+        self.notes.push(format!("{name}: members at the first row of each tile are stored, {} at most", s.length));
+        let settled = Settled {
+            value,
+            place,
+            list,
+            tile,
+            member,
+            row,
+            delay,
+            axis: s.axis,
+            x: s.x,
+            guards: s.guards.clone(),
+            length: s.length,
+        };
+        self.settled.push(settled.clone());
+        Ok(Some(settled))
     }
 
     /// How long a list must be to have every value of a rank in it: a constant, or affine in short axes.
@@ -104,6 +147,29 @@ pub(super) struct Entry {
     pub(super) filter: Vec<NodeId>,
 }
 
+/// A selection by final scores from a pool that only grows. Its members at the first row of a tile are stored: of what the other
+/// rows of the tile select, only what is younger is not among them.
+#[derive(Clone)]
+pub(crate) struct Settled {
+    /// Where the value and the position of the last rank are stored.
+    pub(crate) value: InputId,
+    pub(crate) place: InputId,
+    /// Where the members are, and the term that reads them.
+    pub(crate) list: (InputId, NodeId),
+    /// The axes of tiles of rows and of members.
+    pub(crate) tile: AxisId,
+    pub(crate) member: AxisId,
+    pub(crate) row: AxisId,
+    /// Row `t` has a pool of positions up to `t - delay`.
+    pub(crate) delay: i64,
+    /// What is selected from: scores along an axis, where guards hold.
+    pub(crate) axis: AxisId,
+    pub(crate) x: NodeId,
+    pub(crate) guards: Vec<NodeId>,
+    /// How many members there are at most.
+    pub(crate) length: i64,
+}
+
 struct Selection {
     axis: AxisId,
     x: NodeId,
@@ -118,7 +184,14 @@ struct Selection {
 
 impl Emitter<'_, '_> {
     /// Row by row: the score that enters is merged into the carried list.
-    fn emit_growing(&mut self, s: &Selection, row: AxisId, entry: &Entry, target: &Target) -> Result<(), Error> {
+    fn emit_growing(
+        &mut self,
+        s: &Selection,
+        row: AxisId,
+        entry: &Entry,
+        settled: Option<&Settled>,
+        target: &Target,
+    ) -> Result<(), Error> {
         for &a in target.axes.iter().filter(|&&a| a != row && !s.ranks.contains(&a)) {
             self.grid_axis(a);
         }
@@ -146,10 +219,31 @@ impl Emitter<'_, '_> {
         let at = self.kb.index("at", at, ElemType::I32);
         let merged = self.insert([body.carried[0], body.carried[1]], x, at, list);
         self.store_ranked(s, &merged, list, target)?;
+        if let Some(settled) = settled {
+            self.store_members(settled, merged[1], list, &Expr::Var(body.pos))?;
+        }
         self.positions.remove(&s.axis);
         self.positions.remove(&row);
         self.leave();
         self.kb.end_loop(&merged);
+        Ok(())
+    }
+
+    /// Stores the members in the first row of a tile.
+    fn store_members(&mut self, s: &Settled, places: ValueId, list: kernel::AxisId, row: &Expr) -> Result<(), Error> {
+        let rows = self.s.options.tiles.rows;
+        let first = Expr::binary(BinOp::Mod, row.clone(), Expr::Const(rows)).equals(0);
+        self.kb.begin_if(first);
+        self.enter();
+        let number = self.kb.let_expr("tile", row.clone().floor_div(rows));
+        self.note_bounds(number, 0, None);
+        self.positions.insert(s.tile, Expr::Var(number));
+        let member = self.whole_axis(s.member);
+        let at = self.ranked_place(places, list, &Expr::Axis(member));
+        self.store(s.list.0, at)?;
+        self.positions.remove(&s.tile);
+        self.leave();
+        self.kb.end_if(&[]);
         Ok(())
     }
 

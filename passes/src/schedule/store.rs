@@ -230,6 +230,7 @@ impl Scheduler {
             let before = self.c.g.len();
             let other = self.c.make(&op, &args)?;
             // If the layer does not ask for the other, nobody reads it.
+            target.paired = self.readers.contains_key(&id) && self.readers.contains_key(&other);
             if other.index() < before && !self.stored.contains_key(&other) {
                 let dtype = self.c.g.dtype(other);
                 let (input, read) = self.side_buffer(&format!("{name}{suffix}"), &axes, dtype, Role::Decision)?;
@@ -279,6 +280,7 @@ impl Scheduler {
             is_output: role == Role::Output,
             maximum: std::cell::Cell::new(None),
             partner: None,
+            paired: false,
         })
     }
 
@@ -362,6 +364,8 @@ pub(crate) struct Target {
     pub(crate) is_output: bool,
     /// A second value that the kernel stores at the same axes.
     pub(crate) partner: Option<InputId>,
+    /// Is a rank asked for its value and its position, as memberships do?
+    pub(crate) paired: bool,
     /// Set by the kernel if what it stores is a mantissa: the term that reads the scale.
     pub(crate) maximum: std::cell::Cell<Option<NodeId>>,
 }

@@ -7,6 +7,8 @@ use weft_ir::graph::{AxisId, Extent, MapFn, NodeId, Op, Role, Scalar};
 /// How a membership names the list: `1 <= count(r: entry(r) == (x + shift) // block)` for a streamed `x`.
 struct List {
     rank: AxisId,
+    /// `(x + shift) // block`.
+    own: NodeId,
     entry: crate::canon::IntForm,
     block: i64,
     shift: i64,
@@ -15,7 +17,7 @@ struct List {
 impl Scheduler {
     /// Does a loop's axis walk lists of positions of another axis?
     pub(super) fn walks_list(&self, loop_axis: Option<AxisId>, axis: AxisId) -> bool {
-        loop_axis.is_some_and(|a| self.lists.iter().any(|(&(x, ..), &l)| l == a && x == axis))
+        loop_axis.is_some_and(|a| self.walks_settled(a) || self.lists.iter().any(|(&(x, ..), &l)| l == a && x == axis))
     }
 
     /// If the case asks for membership in a list, the walk over its entries: the loop's axis, the streamed position, and the guards
@@ -25,6 +27,7 @@ impl Scheduler {
             return Ok(None);
         };
         let mut guards: Vec<NodeId> = case.iter().enumerate().filter(|&(n, _)| n != at).map(|(_, &g)| g).collect();
+        guards = self.beside_listed(&guards, &list)?;
         let walker = self.list_axis(axis, self.static_size(list.rank), list.block);
         let step = self.c.make(&Op::Index(walker), &[])?;
         let block = self.c.int(list.block)?;
@@ -44,6 +47,19 @@ impl Scheduler {
         let Some(room) = size.checked_add(&form, -1).and_then(|f| f.offset(-1)) else { return Ok(None) };
         guards.push(self.c.make_raw_inequality(&room)?);
         Ok(Some((Some(walker), position, guards)))
+    }
+
+    /// The guards of a case that entries of a list do not satisfy anyhow: they come from the pool of a decision.
+    fn beside_listed(&mut self, case: &[NodeId], list: &List) -> Result<Vec<NodeId>, Error> {
+        let entries: Vec<NodeId> = list.entry.terms().map(|(&n, _)| n).collect();
+        let Some((input, at)) = entries.iter().find_map(|&n| self.read_of(n)) else { return Ok(case.to_vec()) };
+        let Some(buffer) = self.memory.get(&input).map(|m| m.buffer) else { return Ok(case.to_vec()) };
+        let Some(node) = self.decisions.iter().find(|d| d.1 == buffer).map(|d| d.0) else { return Ok(case.to_vec()) };
+        let (&Op::KthIndex { axis, .. }, [_]) = (self.c.g.op(node), &entries[..]) else { return Ok(case.to_vec()) };
+        let mut map = at;
+        map.push((axis, list.own));
+        let pool = self.c.g.guards(node).to_vec();
+        self.beside_pool(case, &pool, &map)
     }
 
     /// A condition as membership in a list of positions, or of blocks of positions, of an axis.
@@ -79,7 +95,7 @@ impl Scheduler {
             }
             _ => return None,
         };
-        Some(List { rank, entry, block, shift })
+        Some(List { rank, own: v, entry, block, shift })
     }
 
     /// The axis that walks such lists: one, so that equal streams meet.

@@ -2,6 +2,7 @@
 
 mod groups;
 mod list;
+mod settled;
 mod split;
 mod walk;
 
@@ -85,6 +86,9 @@ impl Scheduler {
             let kind = match s.axis {
                 None => "one position".to_owned(),
                 Some(a) if a == axis => "a dense range".to_owned(),
+                Some(a) if self.walks_settled(a) => {
+                    format!("what the first row of a tile selects, {} positions", self.static_size(a))
+                }
                 Some(a) if self.walks_list(Some(a), axis) => {
                     format!("the list of each row, {} positions", self.static_size(a))
                 }

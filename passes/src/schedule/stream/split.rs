@@ -20,23 +20,41 @@ impl Scheduler {
             let cases = self.disjoint(&r.guards)?;
             let cases = self.split_inside(cases, &r.factors, axis)?;
             for case in cases {
-                self.add_case(&mut streams, n, r, &case, axis, batch)?;
+                if batch {
+                    let walk = (None, self.c.int(0)?, case.clone());
+                    self.add_walk(&mut streams, n, r, &case, axis, walk)?;
+                    continue;
+                }
+                for (case, walk) in self.walks(case, axis)? {
+                    self.add_walk(&mut streams, n, r, &case, axis, walk)?;
+                }
             }
         }
         Ok(streams)
     }
 
-    pub(super) fn add_case(
+    /// The walks that a case comes to: one, but for members of a selection that only loses what it has.
+    fn walks(&mut self, case: Vec<NodeId>, axis: AxisId) -> Result<Vec<(Vec<NodeId>, Walk)>, Error> {
+        let walk = self.kind(&case, axis)?;
+        if walk.0.is_some_and(|a| a == axis || self.steps.get(&axis) == Some(&a))
+            && let Some((listed, young)) = self.settled(&case, axis)?
+        {
+            let walk = self.kind(&young, axis)?;
+            return Ok(vec![(case, listed), (young, walk)]);
+        }
+        Ok(vec![(case, walk)])
+    }
+
+    fn add_walk(
         &mut self,
         streams: &mut Vec<Stream>,
         n: usize,
         r: &Reduction,
         case: &[NodeId],
         axis: AxisId,
-        batch: bool,
+        walk: Walk,
     ) -> Result<(), Error> {
-        let (loop_axis, position, mut guards) =
-            if batch { (None, self.c.int(0)?, case.to_vec()) } else { self.kind(case, axis)? };
+        let (loop_axis, position, mut guards) = walk;
         let map = [(axis, position)];
         let mut substituted = Vec::new();
         for g in guards.drain(..) {
@@ -95,10 +113,13 @@ impl Scheduler {
     /// How a case walks the axis: a congruence is a stride, an equation one position, a membership the entries of a list, all else a dense range. Gives the loop's axis,
     /// the streamed position, and the guards that are left.
     pub(super) fn kind(&mut self, case: &[NodeId], axis: AxisId) -> Result<Walk, Error> {
+        let mut strided = None;
         for (at, &g) in case.iter().enumerate() {
             let Some((MapFn::Eq, form)) = self.c.comparison(g) else { continue };
             let rest = || case.iter().enumerate().filter(|&(n, _)| n != at).map(|(_, &g)| g).collect::<Vec<_>>();
-            if let Some((stride, first)) = self.congruence(&form, axis) {
+            if strided.is_none()
+                && let Some((stride, first)) = self.congruence(&form, axis)
+            {
                 let mut guards = rest();
                 let steps = self.steps_axis(axis);
                 let index = self.c.make(&Op::Index(steps), &[])?;
@@ -110,7 +131,8 @@ impl Scheduler {
                 if let Some(f) = inside {
                     guards.push(self.c.make_raw_inequality(&f)?);
                 }
-                return Ok((Some(steps), term, guards));
+                strided = Some((Some(steps), term, guards));
+                continue;
             }
             let own = form.terms().find(|&(&v, _)| *self.c.g.op(v) == Op::Index(axis)).map(|(&v, c)| (v, c));
             let only_here = own.is_some_and(|(v, _)| form.terms().all(|(&x, _)| x == v || !self.has(x, axis)));
@@ -127,8 +149,8 @@ impl Scheduler {
                 return Ok((None, term, guards));
             }
         }
-        if let Some(list) = self.list_of(case, axis)? {
-            return Ok(list);
+        if let Some(walk) = self.list_of(case, axis)?.or(strided) {
+            return Ok(walk);
         }
         let index = self.c.make(&Op::Index(axis), &[])?;
         Ok((Some(axis), index, case.to_vec()))

@@ -198,9 +198,12 @@ impl Emitter<'_, '_> {
             axis: loop_axis,
             t0: start.clone(),
             t1: (start + step).min(extent.clone()),
+            number: None,
         });
         self.positions.insert(loop_axis, Expr::Var(body.pos));
-        let mut guard = self.guard(&bounding)?;
+        // What the start of the loop ensures need not be asked of each element.
+        let asked: Vec<NodeId> = bounding.into_iter().filter(|&g| !self.starts_inside(g, loop_axis)).collect();
+        let mut guard = self.guard(&asked)?;
         guard.atoms.push(Expr::Var(body.pos).lt(extent));
         for c in opaque {
             let v = self.value(c)?;
