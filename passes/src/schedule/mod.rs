@@ -152,6 +152,8 @@ pub(crate) struct Scheduler {
     pub(crate) known: FxHashMap<InputId, finite::Known>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
+    /// Axes that walk shared lists of members, by length.
+    pub(crate) settled_axes: FxHashMap<i64, AxisId>,
     /// Axes that walk lists of positions: by streamed axis, entries, and positions of an entry.
     pub(crate) lists: FxHashMap<(AxisId, i64, i64), AxisId>,
     /// Selections whose members are stored for the first row of each tile.
@@ -244,6 +246,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         known: FxHashMap::default(),
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
+        settled_axes: FxHashMap::default(),
         settled: Vec::new(),
         readers,
         kept,

@@ -14,6 +14,8 @@ use weft_ir::kernel::{
     OpCode, ValueId,
 };
 
+/// Rows that share a list of members where the tiles of its readers are not known yet.
+const SHARED_ROWS: i64 = 64;
 /// The largest rank that a carried list is made for.
 const LARGEST: i64 = 1 << 16;
 
@@ -81,7 +83,7 @@ impl Scheduler {
     ) -> Result<Option<Settled>, Error> {
         let Some(other) = target.partner.filter(|_| target.paired && s.ranks.is_empty()) else { return Ok(None) };
         let (value, place) = if s.index { (other, target.input) } else { (target.input, other) };
-        let rows = self.options.tiles.rows;
+        let rows = self.options.tiles.map_or(SHARED_ROWS, |t| t.rows);
         let extent = Extent::Derived { base: self.c.g.axis(row).domain, mul: 1, add: rows - 1, div: rows };
         let tiles = self.c.g.add_domain("tile", extent, Role::Plain);
         let tile = self.c.g.add_axis("tile", tiles);
@@ -103,6 +105,7 @@ impl Scheduler {
             x: s.x,
             guards: s.guards.clone(),
             length: s.length,
+            rows,
         };
         self.settled.push(settled.clone());
         Ok(Some(settled))
@@ -168,6 +171,8 @@ pub(crate) struct Settled {
     pub(crate) guards: Vec<NodeId>,
     /// How many members there are at most.
     pub(crate) length: i64,
+    /// Rows that share a list: a multiple of the rows of the tiles that walk it.
+    pub(crate) rows: i64,
 }
 
 struct Selection {
@@ -231,7 +236,7 @@ impl Emitter<'_, '_> {
 
     /// Stores the members in the first row of a tile.
     fn store_members(&mut self, s: &Settled, places: ValueId, list: kernel::AxisId, row: &Expr) -> Result<(), Error> {
-        let rows = self.s.options.tiles.rows;
+        let rows = s.rows;
         let first = Expr::binary(BinOp::Mod, row.clone(), Expr::Const(rows)).equals(0);
         self.kb.begin_if(first);
         self.enter();

@@ -15,7 +15,7 @@ pub(super) type Positions = Vec<(AxisId, NodeId)>;
 impl Scheduler {
     /// Does a loop's axis walk the members that a tile of rows shares?
     pub(super) fn walks_settled(&self, loop_axis: AxisId) -> bool {
-        &*self.c.g.axis(loop_axis).name == "settled"
+        self.settled_axes.values().any(|&a| a == loop_axis)
     }
 
     /// If the case asks for membership in a selection whose members are stored: the walk over those, and the case of the positions
@@ -24,6 +24,10 @@ impl Scheduler {
         for &condition in case {
             for n in 0..self.settled.len() {
                 let s = self.settled[n].clone();
+                // A tile must lie within the rows of one list.
+                if s.rows % self.tiles.rows != 0 {
+                    continue;
+                }
                 if let Some(at) = self.asks(condition, &s, axis)
                     && self.is_selected_from(condition, &s, &at, case, axis)?
                 {
@@ -118,17 +122,17 @@ impl Scheduler {
         Ok(case.iter().copied().filter(|&g| !self.implied(g, &known)).collect())
     }
 
-    /// The number of the tile of rows.
-    fn tile_of(&mut self, row: AxisId) -> Result<NodeId, Error> {
-        let rows = self.c.int(self.options.tiles.rows)?;
-        let row = self.c.make(&Op::Index(row), &[])?;
+    /// The number of the list of a row.
+    fn tile_of(&mut self, s: &Settled) -> Result<NodeId, Error> {
+        let rows = self.c.int(s.rows)?;
+        let row = self.c.make(&Op::Index(s.row), &[])?;
         Ok(self.c.map(MapFn::IDiv, &[row, rows])?)
     }
 
     /// `sign * (the last position of the pool of the tile's first row - x) + constant >= 0`
     fn against_settled(&mut self, s: &Settled, x: NodeId, sign: i64, constant: i64) -> Result<NodeId, Error> {
-        let tile = self.tile_of(s.row)?;
-        let rows = self.c.int(self.options.tiles.rows)?;
+        let tile = self.tile_of(s)?;
+        let rows = self.c.int(s.rows)?;
         let (start, delay) = (self.c.map(MapFn::Mul, &[rows, tile])?, self.c.int(s.delay)?);
         let last = self.c.map(MapFn::Sub, &[start, delay])?;
         let room = self.c.map(MapFn::Sub, &[last, x])?;
@@ -149,7 +153,7 @@ impl Scheduler {
         let walker = self.settled_axis(s.length);
         let step = self.c.make(&Op::Index(walker), &[])?;
         let mut map = at.to_vec();
-        map.push((s.tile, self.tile_of(s.row)?));
+        map.push((s.tile, self.tile_of(s)?));
         map.push((s.member, step));
         let entry = self.c.substitute(s.list.1, &map)?;
         let size = self.c.make(&Op::Size(self.c.g.axis(axis).domain), &[])?;
@@ -179,16 +183,12 @@ impl Scheduler {
 
     /// The axis that walks the members of a tile: one for each number of members, so that equal streams meet.
     fn settled_axis(&mut self, length: i64) -> AxisId {
-        let axes = self.c.g.axes();
-        let known = axes
-            .iter()
-            .position(|a| &*a.name == "settled" && self.c.g.domain(a.domain).extent == Extent::Const(length));
-        match known {
-            Some(n) => AxisId(n as u32),
-            None => {
-                let domain = self.c.g.add_domain("settled", Extent::Const(length), Role::Plain);
-                self.c.g.add_axis("settled", domain)
-            }
+        if let Some(&known) = self.settled_axes.get(&length) {
+            return known;
         }
+        let domain = self.c.g.add_domain("settled", Extent::Const(length), Role::Plain);
+        let axis = self.c.g.add_axis("settled", domain);
+        self.settled_axes.insert(length, axis);
+        axis
     }
 }
