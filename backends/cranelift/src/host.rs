@@ -13,8 +13,26 @@ const NEEDED_X86: [&str; 4] = ["has_sse41", "has_avx", "has_avx2", "has_fma"];
 /// # Errors
 /// The architecture has no Cranelift backend, or lacks vector or FMA instructions.
 pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
+    let builder = cranelift_native::builder().map_err(|m| CompileError::Unsupported(m.to_owned()))?;
+    configured(builder)
+}
+
+/// The code generator for x86-64 with the features that are needed and no others, whatever this machine has: for texts that must be
+/// the same everywhere.
+///
+/// # Errors
+/// This build of Cranelift has no x86-64.
+pub(crate) fn least_x86() -> Result<OwnedTargetIsa, CompileError> {
+    let unsupported = |e: &dyn std::fmt::Display| CompileError::Unsupported(e.to_string());
+    let mut builder = cranelift_codegen::isa::lookup_by_name("x86_64-unknown-linux-gnu").map_err(|e| unsupported(&e))?;
+    for feature in NEEDED_X86.into_iter().chain(["has_sse3", "has_ssse3", "has_sse42"]) {
+        builder.enable(feature).map_err(|e| unsupported(&e))?;
+    }
+    configured(builder)
+}
+
+fn configured(builder: cranelift_codegen::isa::Builder) -> Result<OwnedTargetIsa, CompileError> {
     let unsupported = |message: String| CompileError::Unsupported(message);
-    let builder = cranelift_native::builder().map_err(|m| unsupported(m.to_owned()))?;
     let mut flags = settings::builder();
     for (name, value) in [
         // Cranelift's mid-end keeps loads in place but moves pure operations down to their last possible point. In an

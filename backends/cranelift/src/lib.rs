@@ -27,6 +27,14 @@ pub fn clif(kernel: &Kernel) -> Result<String, CompileError> {
     jit::clif(&prepare(kernel)?, host::isa()?)
 }
 
+/// The same for x86-64 with AVX2 and FMA, whatever this machine is: a text that is the same everywhere.
+///
+/// # Errors
+/// As [`compile`]; where this build of Cranelift has no x86-64.
+pub fn clif_x86_64(kernel: &Kernel) -> Result<String, CompileError> {
+    jit::clif(&prepare(kernel)?, host::least_x86()?)
+}
+
 /// The machine code of a kernel as text, in Cranelift's notation.
 ///
 /// # Errors

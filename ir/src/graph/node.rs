@@ -160,6 +160,13 @@ impl Graph {
         InputId(self.inputs.len() as u32 - 1)
     }
 
+    /// Gives an input another name. Terms do not mention names.
+    pub fn rename_input(&mut self, id: InputId, name: &str) {
+        if let Some(input) = self.inputs.get_mut(id.index()) {
+            input.name = name.into();
+        }
+    }
+
     /// Declares a recurrence; its body follows with [`Op::Rec`].
     pub fn add_rec(&mut self, rec: RecDecl) -> RecId {
         self.recs.push(rec);

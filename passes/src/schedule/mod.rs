@@ -106,12 +106,24 @@ pub struct Scheduled {
     pub plan: Plan,
     /// One line for each choice, in order.
     pub notes: Vec<String>,
-    /// Stored decisions: canonical term and buffer. The term stands at the axes of the buffer's dimensions.
-    pub decisions: Vec<(NodeId, BufferId)>,
-    /// The canonical graph with the terms that scheduling added.
+    /// Stored decisions, in the order in which they are made.
+    pub decisions: Vec<Decision>,
+    /// The canonical graph with the terms that scheduling added. Inputs that stand for stored values come behind the layer's own,
+    /// under names of their own; no output reads them.
     pub graph: Graph,
     /// The choices that a schedule file can pin, as they were made.
     pub choices: Pins,
+}
+
+/// A decision in memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// The term that decides, in [`Scheduled::graph`].
+    pub node: NodeId,
+    /// Where its values are.
+    pub buffer: BufferId,
+    /// The axis of the term along each dimension of the buffer.
+    pub axes: Vec<AxisId>,
 }
 
 /// A value in memory, standing for an input of the working graph.
@@ -139,7 +151,7 @@ pub(crate) struct Scheduler {
     /// Choices so far.
     pub(crate) choices: Pins,
     pub(crate) notes: Vec<String>,
-    pub(crate) decisions: Vec<(NodeId, BufferId)>,
+    pub(crate) decisions: Vec<Decision>,
     /// Inputs of the working graph that stand for buffers.
     pub(crate) memory: FxHashMap<InputId, Memory>,
     /// Stored values at home axes: the term that reads them.
@@ -267,7 +279,8 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
 }
 
 impl Scheduler {
-    fn finish(self) -> Scheduled {
+    fn finish(mut self) -> Scheduled {
+        self.name_inputs_apart();
         Scheduled {
             plan: self.plan,
             notes: self.notes,
@@ -275,6 +288,30 @@ impl Scheduler {
             graph: self.c.g,
             choices: self.choices,
         }
+    }
+
+    /// Gives inputs that stand for stored values names that no other input has: stored values may be called alike.
+    fn name_inputs_apart(&mut self) {
+        let mut taken: FxHashSet<Box<str>> = FxHashSet::default();
+        for n in 0..self.c.g.inputs().len() as u32 {
+            let id = InputId(n);
+            let own = self.c.g.input(id).name.clone();
+            let mut name = own.clone();
+            let mut number = 1;
+            while !taken.insert(name.clone()) {
+                number += 1;
+                name = format!("{own}#{number}").into();
+            }
+            if name != own {
+                self.c.g.rename_input(id, &name);
+            }
+        }
+    }
+
+    /// A decision whose values the memory behind an input holds.
+    pub(crate) fn decide(&mut self, node: NodeId, input: InputId) {
+        let Memory { buffer, axes } = self.memory[&input].clone();
+        self.decisions.push(Decision { node, buffer, axes });
     }
 
     /// A name for a term: its label, or that of the value it is part of with what it does there.

@@ -236,7 +236,7 @@ impl Scheduler {
                 let (input, read) = self.side_buffer(&format!("{name}{suffix}"), &axes, dtype, Role::Decision)?;
                 target.partner = Some(input);
                 self.stored.insert(other, read);
-                self.decisions.push((other, self.memory[&input].buffer));
+                self.decide(other, input);
             }
         }
         // What is made from here on is computed in place, also where it has reductions in it.
@@ -249,7 +249,7 @@ impl Scheduler {
         let lower = self.lower_bound(body).map(|b| if target.maximum.get().is_some() { 0.0 } else { b });
         self.known.insert(target.input, Known { kind: self.kind_of(body), lower });
         if decision {
-            self.decisions.push((id, self.memory[&target.input].buffer));
+            self.decide(id, target.input);
         }
         let read = target.read;
         match target.maximum.get() {
