@@ -158,8 +158,12 @@ pub fn interpret_with(
         };
         bindings = bindings.extent(&extent.name, values);
     }
-    for (name, tensor) in bound.tensors() {
-        bindings = bindings.buffer(name, interp::Tensor { shape: tensor.shape.clone(), data: tensor.to_f64() });
+    // The layer's inputs are the first buffers, in their order.
+    for (buffer, input) in plan.buffers.iter().filter(|b| b.role.is_given()).zip(graph.inputs()) {
+        let Some(tensor) = bound.tensors().get(&*input.name) else {
+            return Err(Fault::bug(format!("no tensor for `{}`", input.name)));
+        };
+        bindings = bindings.buffer(&buffer.name, interp::Tensor { shape: tensor.shape.clone(), data: tensor.to_f64() });
     }
     let outcome = interp::run(plan, &bindings, options).map_err(|e| match e.kind {
         interp::RunErrorKind::Limit => {
@@ -203,11 +207,11 @@ fn program_lengths(graph: &Graph, executable: &Executable, bound: &Bound) -> Vec
 pub fn start<'e>(graph: &Graph, executable: &'e Executable, bound: &Bound) -> Result<Run<'e>, Fault> {
     let program = executable.program();
     let mut run = executable.prepare(&program_lengths(graph, executable, bound)).map_err(failed)?;
-    for (name, tensor) in bound.tensors() {
-        let Some(buffer) = program.buffers.iter().find(|b| b.name == *name && b.role.is_given()) else {
-            return Err(Fault::bug(format!("the program has no buffer for `{name}`")));
+    for (buffer, input) in program.buffers.iter().filter(|b| b.role.is_given()).zip(graph.inputs()) {
+        let Some(tensor) = bound.tensors().get(&*input.name) else {
+            return Err(Fault::bug(format!("no tensor for `{}`", input.name)));
         };
-        run.write(name, &data(tensor, buffer.elem)).map_err(failed)?;
+        run.write(&buffer.name, &data(tensor, buffer.elem)).map_err(failed)?;
     }
     Ok(run)
 }
@@ -272,8 +276,10 @@ type Read<'r> = dyn Fn(&str) -> Option<(Vec<usize>, Vec<f64>)> + 'r;
 fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> Result<Executed, Fault> {
     let missing = |name: &str| Fault::bug(format!("the kernels give no `{name}`"));
     let mut outputs = IndexMap::new();
-    for output in &graph.outputs {
-        let (shape, values) = read(&output.name).ok_or_else(|| missing(&output.name))?;
+    for (n, output) in graph.outputs.iter().enumerate() {
+        let buffer = planned.scheduled.outputs.get(n).and_then(|&b| planned.scheduled.plan.buffer(b));
+        let name = buffer.map_or("", |b| b.name.as_str());
+        let (shape, values) = read(name).ok_or_else(|| missing(&output.name))?;
         if shape != bound.shape(graph, &output.axes) {
             return Err(Fault::bug(format!("output `{}` has the shape {shape:?}", output.name)));
         }

@@ -59,7 +59,7 @@ pub type Choice<'a> = &'a dyn Fn(&str) -> Option<bool>;
 pub fn fuse(scheduled: &mut Scheduled, target: &Target, choice: Choice<'_>) {
     let (notes, moved) = fuse_plan(&mut scheduled.plan, target, choice);
     scheduled.notes.extend(notes);
-    for (_, buffer) in &mut scheduled.decisions {
+    for buffer in scheduled.decisions.iter_mut().map(|d| &mut d.1).chain(&mut scheduled.outputs) {
         if let Some(Some(new)) = moved.get(buffer.index()) {
             *buffer = *new;
         }

@@ -10,6 +10,7 @@ mod flops;
 mod fusion;
 mod fuzz;
 mod inputs;
+mod layers;
 pub(crate) mod random;
 mod road;
 mod schedules;
