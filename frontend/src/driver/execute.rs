@@ -14,11 +14,12 @@ use crate::diagnostics::codes;
 use weft_cranelift::program::{Data, Executable, Length as Lengths, Run, RunError};
 use weft_ir::dtype::Class;
 use weft_ir::eval::{self, Elements, Evaluator, Tensor};
-use weft_ir::graph::{AxisId, Extent, Graph, NodeId};
+use weft_ir::graph::{AxisId, AxisSet, Extent, Graph, NodeId};
 use weft_ir::kernel::Role;
 use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::loops::Elem;
 use weft_ir::program::Program;
+use weft_passes::schedule::Decision;
 use weft_runtime::Pool;
 
 /// A layer made ready for a backend.
@@ -187,8 +188,12 @@ pub fn interpret_with(
         };
         bindings = bindings.extent(&extent.name, values);
     }
-    for (name, tensor) in bound.tensors() {
-        bindings = bindings.buffer(name, interp::Tensor { shape: tensor.shape.clone(), data: tensor.to_f64() });
+    // The layer's inputs are the first buffers, in their order.
+    for (buffer, input) in plan.buffers.iter().filter(|b| b.role.is_given()).zip(graph.inputs()) {
+        let Some(tensor) = bound.tensors().get(&*input.name) else {
+            return Err(Fault::bug(format!("no tensor for `{}`", input.name)));
+        };
+        bindings = bindings.buffer(&buffer.name, interp::Tensor { shape: tensor.shape.clone(), data: tensor.to_f64() });
     }
     let outcome = interp::run(plan, &bindings, options).map_err(|e| match e.kind {
         interp::RunErrorKind::Limit => {
@@ -232,11 +237,11 @@ fn program_lengths(graph: &Graph, executable: &Executable, bound: &Bound) -> Vec
 pub fn start<'e>(graph: &Graph, executable: &'e Executable, bound: &Bound) -> Result<Run<'e>, Fault> {
     let program = executable.program();
     let mut run = executable.prepare(&program_lengths(graph, executable, bound)).map_err(failed)?;
-    for (name, tensor) in bound.tensors() {
-        let Some(buffer) = program.buffers.iter().find(|b| b.name == *name && b.role.is_given()) else {
-            return Err(Fault::bug(format!("the program has no buffer for `{name}`")));
+    for (buffer, input) in program.buffers.iter().filter(|b| b.role.is_given()).zip(graph.inputs()) {
+        let Some(tensor) = bound.tensors().get(&*input.name) else {
+            return Err(Fault::bug(format!("no tensor for `{}`", input.name)));
         };
-        run.write(name, &data(tensor, buffer.elem)).map_err(failed)?;
+        run.write(&buffer.name, &data(tensor, buffer.elem)).map_err(failed)?;
     }
     Ok(run)
 }
@@ -302,8 +307,10 @@ type Read<'r> = dyn Fn(&str) -> Option<(Vec<usize>, Vec<f64>)> + 'r;
 fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> Result<Executed, Fault> {
     let missing = |name: &str| Fault::bug(format!("the kernels give no `{name}`"));
     let mut outputs = IndexMap::new();
-    for output in &graph.outputs {
-        let (shape, values) = read(&output.name).ok_or_else(|| missing(&output.name))?;
+    for (n, output) in graph.outputs.iter().enumerate() {
+        let buffer = planned.scheduled.outputs.get(n).and_then(|&b| planned.scheduled.plan.buffer(b));
+        let name = buffer.map_or("", |b| b.name.as_str());
+        let (shape, values) = read(name).ok_or_else(|| missing(&output.name))?;
         if shape != bound.shape(graph, &output.axes) {
             return Err(Fault::bug(format!("output `{}` has the shape {shape:?}", output.name)));
         }
@@ -313,32 +320,24 @@ fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> 
     }
     let mut decisions = Vec::new();
     let canonical = &planned.canonical;
-    for &(node, buffer) in &planned.scheduled.decisions {
+    for Decision { node, buffer, axes } in &planned.scheduled.decisions {
+        let node = *node;
         let plan = &planned.scheduled.plan;
-        let Some(buffer) = plan.buffer(buffer) else { return Err(Fault::bug("a decision without a buffer")) };
+        let Some(buffer) = plan.buffer(*buffer) else { return Err(Fault::bug("a decision without a buffer")) };
         let (shape, values) = read(&buffer.name).ok_or_else(|| missing(&buffer.name))?;
         let scheduled = &planned.scheduled.graph;
-        let order = dimension_axes(scheduled, node, &buffer.dims.iter().map(|d| d.name.as_str()).collect::<Vec<_>>())
-            .ok_or_else(|| Fault::bug(format!("decision `{}` has other axes than its buffer", buffer.name)))?;
+        let own: AxisSet = axes.iter().copied().collect();
+        if own != *scheduled.free(node) || axes.len() != shape.len() {
+            return Err(Fault::bug(format!("decision `{}` has other axes than its buffer", buffer.name)));
+        }
         // Terms that scheduling made, with other names of the same axes, are not in the canonical graph.
         if node.index() >= canonical.len() {
             return Err(Fault::bug(format!("decision `{}` is no term of the canonical graph", buffer.name)));
         }
         let tensor = Tensor { shape, data: typed(values, scheduled.dtype(node).class()) };
-        decisions.push((node, sorted_by_axis(&tensor, &order)));
+        decisions.push((node, sorted_by_axis(&tensor, axes)));
     }
     Ok(Executed { outputs, decisions, counts: None, times: None, memory: None })
-}
-
-/// Which axis each dimension of a buffer has, by name; of axes with one name the earlier dimension has the earlier axis.
-fn dimension_axes(graph: &Graph, node: NodeId, names: &[&str]) -> Option<Vec<AxisId>> {
-    let mut free: Vec<AxisId> = graph.free(node).iter().collect();
-    let mut order = Vec::new();
-    for name in names {
-        let at = free.iter().position(|&a| *graph.axis(a).name == **name)?;
-        order.push(free.remove(at));
-    }
-    free.is_empty().then_some(order)
 }
 
 /// The tensor with its dimensions in increasing order of axis.

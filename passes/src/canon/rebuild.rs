@@ -100,6 +100,19 @@ impl Canon {
                 }
             }
         }
+        // An extremum over several long axes is one in the other.
+        if let Op::Reduce { extremum, axes, .. } = op
+            && let Some(inner) = self.innermost_long(axes, &gs, &operands[..1])
+        {
+            let (own, rest): (Vec<_>, Vec<_>) = gs.iter().copied().partition(|&g| self.g.free(g).contains(inner));
+            let own: Vec<NodeId> = own.into_iter().chain([operands[0]]).collect();
+            let first =
+                Op::Reduce { extremum: *extremum, axes: [inner].as_slice().into(), guards: own.len() as u32 - 1 };
+            let x = self.reduction(&first, &own)?;
+            let left = axes.iter().copied().filter(|&a| a != inner).collect();
+            let then = Op::Reduce { extremum: *extremum, axes: left, guards: rest.len() as u32 };
+            return self.reduction(&then, &rest.into_iter().chain([x]).collect::<Vec<_>>());
+        }
         let body: Vec<NodeId> = gs.iter().chain(&operands[..1]).copied().collect();
         let mut names = self.bound_names(op.bound(), &body);
         // An axis that the body does not mention keeps its place.

@@ -5,7 +5,7 @@
 //! a factor whose long sums the body computes anyway saves no pass, and hoisting it would hide that an exponent minus
 //! its maximum is not positive. Nor is a factor with a long sum in it hoisted out of a short sum whose body has one too:
 //! the two are one stored product. Inside a sum over a long axis, sums over short axes are done first, over the factors
-//! that mention them.
+//! that mention them. A sum over several long axes is one in the other, that with the fewest long axes in its result inside.
 
 use super::Canon;
 use super::fingerprint::{bound_name, use_of};
@@ -132,6 +132,11 @@ impl Canon {
             let sum = self.ein(&all, &guards, &factors)?;
             return self.ein(&[], &out_g, &[&[sum], out_f.as_slice()].concat());
         }
+        if let Some(nested) = self.nest(axes, &in_g, &in_f)? {
+            let mut factors = vec![self.number(k, dtype)?, nested];
+            factors.extend(out_f);
+            return self.ein(&[], &out_g, &factors);
+        }
         if let Some(split) = self.bucket(axes, &set, &in_g, &in_f)? {
             let mut factors = vec![self.number(k, dtype)?, split];
             factors.extend(out_f);
@@ -144,6 +149,28 @@ impl Canon {
         let mut factors = vec![self.number(k, dtype)?, sum];
         factors.extend(out_f);
         self.ein(&[], &out_g, &factors)
+    }
+
+    /// A sum over several long axes as one in the other: each axis is walked on its own.
+    fn nest(&mut self, axes: &[AxisId], gs: &[NodeId], fs: &[NodeId]) -> Result<Option<NodeId>, Error> {
+        let Some(inner) = self.innermost_long(axes, gs, fs) else { return Ok(None) };
+        let has = |c: &Self, x: NodeId| c.g.free(x).contains(inner);
+        let (own_g, gs): (Vec<_>, Vec<_>) = gs.iter().copied().partition(|&g| has(self, g));
+        let (own_f, mut fs): (Vec<_>, Vec<_>) = fs.iter().copied().partition(|&f| has(self, f));
+        fs.push(self.ein(&[inner], &own_g, &own_f)?);
+        let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != inner).collect();
+        self.ein(&left, &gs, &fs).map(Some)
+    }
+
+    /// Of several long axes that are reduced together, the one to reduce first: the result has as few long axes as possible.
+    pub(super) fn innermost_long(&self, axes: &[AxisId], gs: &[NodeId], fs: &[NodeId]) -> Option<AxisId> {
+        let long: Vec<AxisId> = axes.iter().copied().filter(|&a| self.is_long(a)).collect();
+        let rows = |a: AxisId| {
+            let with = gs.iter().chain(fs).filter(|&&x| self.g.free(x).contains(a));
+            let all: AxisSet = with.flat_map(|&x| self.long_axes(x)).collect();
+            all.iter().count()
+        };
+        if long.len() < 2 { None } else { long.into_iter().min_by_key(|&a| rows(a)) }
     }
 
     /// Sums a short axis first, inside a sum over a long one, where other factors do not mention it.

@@ -36,7 +36,7 @@ use rustc_hash::FxHashSet;
 use weft_ir::kernel::{Access, BufferId, Domain, Kernel, Place, Plan, Role, Stmt, VarDef};
 
 use crate::lower::Target;
-use crate::schedule::{Decision, Scheduled};
+use crate::schedule::Scheduled;
 use cost::Cost;
 use refs::Buffers;
 
@@ -62,7 +62,7 @@ pub fn fuse(scheduled: &mut Scheduled, target: &Target, choice: Choice<'_>) {
     let Fused { notes, choices, moved } = fuse_plan(&mut scheduled.plan, target, choice);
     scheduled.notes.extend(notes);
     scheduled.choices.fuse.extend(choices);
-    for Decision { buffer, .. } in &mut scheduled.decisions {
+    for buffer in scheduled.decisions.iter_mut().map(|d| &mut d.buffer).chain(&mut scheduled.outputs) {
         if let Some(Some(new)) = moved.get(buffer.index()) {
             *buffer = *new;
         }

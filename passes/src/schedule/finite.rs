@@ -23,6 +23,8 @@ pub(crate) struct Known {
     pub(crate) kind: Kind,
     /// A bound that it is not below, if it is nowhere negative.
     pub(crate) lower: Option<f64>,
+    /// 1 if it is nowhere negative, -1 if nowhere positive.
+    pub(crate) sign: Option<i32>,
 }
 
 use Kind::{Finite, Infinite, Undefined};

@@ -6,6 +6,7 @@
 //!    reduction in it, over at most one long axis) is stored too where it is read at other positions, inside a
 //!    streamed sum, under another contraction, or where it is a long sum, a recurrence or a decision of its own. Each
 //!    stored value is one kernel, computed at the home axes of its domains; equal values are stored once.
+//!    A state that is summed away is not stored: what is made of it is ([`walks`]).
 //! 2. **Kinds of kernels** follow from what is left in the term: sums over a long axis stream it ([`stream`]); a recurrence is
 //!    walked chunk by chunk or in order ([`recurrence`]); ranks and thresholds over a long axis are a streaming pass
 //!    ([`select`]); everything else works row tile by row tile ([`rows`]).
@@ -108,6 +109,9 @@ pub struct Scheduled {
     pub notes: Vec<String>,
     /// Stored decisions, in the order in which they are made.
     pub decisions: Vec<Decision>,
+    /// The buffers of the layer's outputs, in their order. (Inputs are the first buffers. Names may differ from the layer's, which
+    /// may have words of the text form.)
+    pub outputs: Vec<BufferId>,
     /// The canonical graph with the terms that scheduling added. Inputs that stand for stored values come behind the layer's own,
     /// under names of their own; no output reads them.
     pub graph: Graph,
@@ -152,6 +156,8 @@ pub(crate) struct Scheduler {
     pub(crate) choices: Pins,
     pub(crate) notes: Vec<String>,
     pub(crate) decisions: Vec<Decision>,
+    /// Buffers of outputs that are stored, by name.
+    pub(crate) outputs: Vec<(Box<str>, BufferId)>,
     /// Inputs of the working graph that stand for buffers.
     pub(crate) memory: FxHashMap<InputId, Memory>,
     /// Stored values at home axes: the term that reads them.
@@ -251,6 +257,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         choices: Pins::default(),
         notes: Vec::new(),
         decisions: Vec::new(),
+        outputs: Vec::new(),
         memory: FxHashMap::default(),
         stored: FxHashMap::default(),
         products: Vec::new(),
@@ -281,7 +288,9 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
 impl Scheduler {
     fn finish(mut self) -> Scheduled {
         self.name_inputs_apart();
+        let buffer = |o: &graph::Output| self.outputs.iter().find(|(name, _)| *name == o.name).map(|(_, b)| *b);
         Scheduled {
+            outputs: self.c.g.outputs.iter().filter_map(buffer).collect(),
             plan: self.plan,
             notes: self.notes,
             decisions: self.decisions,

@@ -178,6 +178,9 @@ impl Emitter<'_, '_> {
                 let span = self.spans.iter().find(|s| s.axis == *a)?;
                 Some((span.t0.clone(), span.t1.clone() - 1))
             }
+            Var::Axis(a) if self.whole.contains_key(a) => {
+                Some((Expr::Const(0), Expr::Const(self.s.static_size(*a) - 1)))
+            }
             Var::Axis(a) => {
                 // A scalar of the grid or of an outer loop; a tile axis varies, and has no corner here.
                 let e = self.positions.get(a)?;

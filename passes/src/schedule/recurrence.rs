@@ -46,9 +46,18 @@ struct Walk {
     root: NodeId,
     time: AxisId,
     restart: Option<Restart>,
-    /// Axes that must be whole in a tile, and bound axes under which they are read.
+    reads: Reads,
+}
+
+/// How the states of a walk are read at positions of their own axes.
+#[derive(Default)]
+struct Reads {
+    /// Axes that must be whole in a tile.
     whole: Vec<AxisId>,
+    /// Bound axes under which they are read.
     aliases: Vec<AxisId>,
+    /// Axes of which only one position is wanted, that of a grid point: a group's state for one of its heads.
+    placed: Vec<(AxisId, NodeId)>,
 }
 
 impl Scheduler {
@@ -86,8 +95,8 @@ impl Scheduler {
             how += &format!(", {} recurrences together", states.len());
         }
         self.notes.push(format!("{name}: {how}"));
-        let (whole, aliases) = self.whole_axes_of_walk(&states, root, target);
-        let walk = Walk { states, root, time, restart, whole, aliases };
+        let reads = self.reads_of_states(&states, root, target);
+        let walk = Walk { states, root, time, restart, reads };
         let float = self.float_elem()?;
         let mut plan = std::mem::take(&mut self.plan);
         let kb = KernelBuilder::new(&mut plan, name);
@@ -127,15 +136,45 @@ impl Scheduler {
         Ok(made)
     }
 
-    /// Axes of states that must be whole in a tile, and the bound axes that stand for them.
-    fn whole_axes_of_walk(&self, states: &[State], root: NodeId, target: &Target) -> (Vec<AxisId>, Vec<AxisId>) {
-        let own: Vec<AxisId> = states.iter().flat_map(|s| s.decl.state.iter().copied()).collect();
-        let is_short = |a: AxisId| self.c.g.static_extent(a).is_some();
-        let mut whole: Vec<AxisId> =
-            own.iter().copied().filter(|&a| is_short(a) && !target.axes.contains(&a)).collect();
-        let mut aliases = Vec::new();
+    /// Where the states of a walk are read along their own axes.
+    fn reads_of_states(&self, states: &[State], root: NodeId, target: &Target) -> Reads {
+        let steps: Vec<NodeId> = states.iter().map(|s| s.step).collect();
+        let in_steps = self.positions_of_states(states, &steps);
+        let all: Vec<(AxisId, NodeId)> =
+            self.positions_of_states(states, &[root]).into_iter().chain(in_steps.iter().copied()).collect();
+        let mut reads = Reads::default();
+        let mut own: Vec<AxisId> = states.iter().flat_map(|s| s.decl.state.iter().copied()).collect();
+        own.sort_unstable();
+        own.dedup();
+        for a in own.iter().copied().filter(|&a| self.c.g.static_extent(a).is_some()) {
+            let mut at: Vec<NodeId> = all.iter().filter(|r| r.0 == a).map(|r| r.1).collect();
+            at.dedup();
+            let known = |p: NodeId| self.c.g.free(p).iter().all(|x| target.axes.contains(&x));
+            match at[..] {
+                [p] if known(p) && !target.axes.contains(&a) && in_steps.iter().all(|r| r.0 != a) => {
+                    reads.placed.push((a, p));
+                }
+                [] if target.axes.contains(&a) => {}
+                _ => reads.whole.push(a),
+            }
+        }
+        for (_, p) in all {
+            if let Op::Index(x) = self.c.g.op(p)
+                && !target.axes.contains(x)
+                && !own.contains(x)
+                && !reads.aliases.contains(x)
+            {
+                reads.aliases.push(*x);
+            }
+        }
+        reads
+    }
+
+    /// Axes of states and the positions at which terms read them.
+    fn positions_of_states(&self, states: &[State], terms: &[NodeId]) -> Vec<(AxisId, NodeId)> {
+        let mut found = Vec::new();
         let mut seen = FxHashSet::default();
-        let mut stack: Vec<NodeId> = states.iter().map(|s| s.step).chain([root]).collect();
+        let mut stack = terms.to_vec();
         while let Some(n) = stack.pop() {
             if !seen.insert(n) {
                 continue;
@@ -148,19 +187,14 @@ impl Scheduler {
                     _ => false,
                 };
                 if state {
-                    whole.extend(axes);
-                    aliases.extend(args[1..].iter().filter_map(|&p| match self.c.g.op(p) {
-                        Op::Index(a) if !target.axes.contains(a) && !own.contains(a) => Some(*a),
-                        _ => None,
-                    }));
+                    found.extend(axes.iter().copied().zip(args[1..].iter().copied()));
                 }
             }
             stack.extend(args);
         }
-        let mut seen = FxHashSet::default();
-        whole.retain(|&a| seen.insert(a));
-        aliases.retain(|&a| seen.insert(a));
-        (whole, aliases)
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// A congruence class of positions at which every path to every previous state is guarded off.
@@ -264,7 +298,7 @@ impl Emitter<'_, '_> {
     fn place_states(&mut self, w: &Walk, target: &Target, rows: i64) -> Result<Option<(kernel::AxisId, Expr)>, Error> {
         let mut all: Vec<AxisId> = target.axes.iter().copied().filter(|&a| a != w.time).collect();
         for &a in w.states.iter().flat_map(|s| &s.decl.state) {
-            if !all.contains(&a) {
+            if !all.contains(&a) && w.reads.placed.iter().all(|p| p.0 != a) {
                 all.push(a);
             }
         }
@@ -277,8 +311,8 @@ impl Emitter<'_, '_> {
             self.grid_axis(a);
         }
         let lanes = if w.restart.is_some() { rows } else { 1 };
-        let mut room = w.whole.iter().fold(STATE / lanes, |room, &a| room / self.s.static_size(a)).max(1);
-        let free: Vec<AxisId> = short.iter().copied().filter(|a| !w.whole.contains(a)).collect();
+        let mut room = w.reads.whole.iter().fold(STATE / lanes, |room, &a| room / self.s.static_size(a)).max(1);
+        let free: Vec<AxisId> = short.iter().copied().filter(|a| !w.reads.whole.contains(a)).collect();
         let elements = free.iter().fold(1i64, |n, &a| n.saturating_mul(self.s.static_size(a)));
         if w.restart.is_none() {
             room = room.min((elements / POINTS).max(LANES));
@@ -309,11 +343,15 @@ impl Emitter<'_, '_> {
         if let Some(a) = blocked {
             candidates.push((self.tiled_axis(a, Expr::Const(room), room).0, room));
         }
-        for &a in w.whole.iter().chain(&w.aliases) {
+        for &a in w.reads.whole.iter().chain(&w.reads.aliases) {
             let tile = self.whole_axis(a);
             if target.axes.contains(&a) {
                 candidates.push((tile, self.s.static_size(a)));
             }
+        }
+        for &(a, p) in &w.reads.placed {
+            let at = self.index(p)?;
+            self.positions.insert(a, at);
         }
         if chunk.is_none()
             && let Some(&(tile, _)) = candidates.iter().find(|&&(_, n)| n > 1)
@@ -348,6 +386,10 @@ impl Emitter<'_, '_> {
         let mut v = v;
         let mut moves = Vec::new();
         for (&a, &p) in axes.iter().zip(positions) {
+            let at = self.index(p)?;
+            if self.positions.get(&a) == Some(&at) {
+                continue;
+            }
             let Some(&from) = self.whole.get(&a) else {
                 return self.s.unsupported(p, format!("a state at other positions of `{}`", self.axis_name(a)));
             };
@@ -355,10 +397,6 @@ impl Emitter<'_, '_> {
                 continue;
             }
             let n = self.s.static_size(a);
-            let at = self.index(p)?;
-            if at == Expr::Axis(from) {
-                continue;
-            }
             let is_free = |e: &Self, to| e.kb.type_of(v).is_some_and(|t| !t.axes.contains(to));
             if let Expr::Axis(to) = at
                 && is_free(self, to)

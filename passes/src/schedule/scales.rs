@@ -195,6 +195,8 @@ impl Scheduler {
         let args = self.c.g.args(id);
         match self.c.g.op(id) {
             Op::Const(k) => Some(if k.as_f64() < 0.0 { -1 } else { 1 }),
+            Op::Input(i) => self.known.get(i).and_then(|k| k.sign),
+            Op::Sub { .. } => self.sign(args[0]),
             Op::Map(MapFn::Exp | MapFn::Abs | MapFn::Sqrt) => Some(1),
             Op::Map(MapFn::Inv | MapFn::Inv0) => self.sign(args[0]),
             Op::Map(MapFn::Log) => {

@@ -216,6 +216,9 @@ impl Scheduler {
             None => Role::Temp,
         };
         let mut target = self.target(&name, &axes, dtype, role)?;
+        if let Some(out) = out {
+            self.outputs.push((out.name.clone(), self.memory[&target.input].buffer));
+        }
         // The value and the position of a rank come from one list, so from one kernel.
         let partner = match self.c.g.op(id).clone() {
             Op::KthValue { axis, guards } => Some((Op::KthIndex { axis, guards }, "_at")),
@@ -247,7 +250,7 @@ impl Scheduler {
         planned?;
         // Of a mantissa only the sign is that of the value.
         let lower = self.lower_bound(body).map(|b| if target.maximum.get().is_some() { 0.0 } else { b });
-        self.known.insert(target.input, Known { kind: self.kind_of(body), lower });
+        self.known.insert(target.input, Known { kind: self.kind_of(body), lower, sign: self.sign(body) });
         if decision {
             self.decide(id, target.input);
         }

@@ -98,8 +98,9 @@ impl Scheduler {
         let live: Vec<(NodeId, States)> =
             args.iter().copied().zip(below.iter().copied()).filter(|(_, s)| s.live).collect();
         let level = live.iter().map(|(_, s)| s.level).collect::<Option<Vec<u32>>>()?.into_iter().max()?;
-        if let Op::Sub { axes } = op {
-            return self.renaming(axes, &args[1..]).map(|_| level);
+        if let Op::Sub { .. } = op {
+            // At positions that only the run knows, any of the state may be wanted.
+            return args[1..].iter().all(|&p| self.c.is_data_free(p)).then_some(level);
         }
         let largest = live.iter().map(|&(a, _)| self.elements(a)).max()?;
         if self.elements(id) > largest || args.iter().any(|&a| !self.streamed(a).is_empty()) {

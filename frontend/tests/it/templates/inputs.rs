@@ -5,7 +5,6 @@ use super::road::Case;
 use weft_ir::DType;
 use weft_ir::eval::Tensor;
 use weft_ir::graph::{AxisId, DomainId, Extent, Graph, Input, InputKind, NodeId, Output};
-use weft_ir::kernel::Buffer;
 
 /// Extents that a layer gets when it runs.
 #[derive(Clone, Debug)]
@@ -100,20 +99,19 @@ pub(crate) fn zeros(graph: &Graph, input: &Input, lengths: &Lengths) -> Tensor {
 }
 
 /// The elements of a buffer as a value of a node: over its free axes in increasing order.
-pub(crate) fn at_node(graph: &Graph, node: NodeId, buffer: &Buffer, lengths: &Lengths, found: &[f64]) -> Tensor {
+pub(crate) fn at_node(graph: &Graph, node: NodeId, dims: &[AxisId], lengths: &Lengths, found: &[f64]) -> Tensor {
     let axes: Vec<AxisId> = graph.free(node).iter().collect();
-    let dims: Vec<&str> = buffer.dims.iter().map(|d| d.name.as_str()).collect();
     let shape = shape(graph, &axes, lengths);
     // Where each dimension of the buffer lies among the axes, and the stride of each axis in the buffer.
-    let place = |d: &str| axes.iter().position(|&a| &*graph.axis(a).name == d);
+    let place = |d: AxisId| axes.iter().position(|&a| a == d);
     let mut strides = vec![0; axes.len()];
     let mut stride = 1;
-    for d in dims.iter().rev() {
-        let p = place(d).unwrap_or_else(|| panic!("`{}` has no axis `{d}`", buffer.name));
+    for &d in dims.iter().rev() {
+        let p = place(d).unwrap_or_else(|| panic!("a decision has no axis `{}`", graph.axis(d).name));
         strides[p] = stride;
         stride *= shape[p];
     }
-    assert_eq!(stride, found.len(), "elements of `{}`", buffer.name);
+    assert_eq!(stride, found.len(), "elements of a decision");
     let exists = valid(graph, &axes, lengths);
     let mut at = vec![0; shape.len()];
     let mut data = Vec::with_capacity(exists.len());

@@ -10,6 +10,7 @@ mod flops;
 mod fusion;
 mod fuzz;
 mod inputs;
+mod layers;
 mod prefix;
 pub(crate) mod random;
 pub(crate) mod road;

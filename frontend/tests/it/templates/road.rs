@@ -188,7 +188,7 @@ fn inner(case: &Case) -> Result<Report, Failure> {
 
     let wide = plan(&graph, DType::F64, case.tiles)?;
     let narrow = plan(&graph, DType::F32, case.tiles)?;
-    let scheduled = scheduled_graph(&wide)?;
+    let scheduled = wide.graph.clone();
     let canonical = bind(&scheduled, &tensors, &case.lengths);
     let same = Evaluator::new(&scheduled, &canonical).and_then(|e| e.outputs()).at(Stage::Canonical)?;
     for out in &graph.outputs {
@@ -216,29 +216,6 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     }
     report.machine = machine(case, &narrow, &tensors)?;
     Ok(report)
-}
-
-/// A graph as it was scheduled, node by node, with inputs that have different names: those that scheduling adds share some.
-fn scheduled_graph(s: &schedule::Scheduled) -> Result<Graph, Failure> {
-    let mut graph = Graph::new(&s.graph.name);
-    for d in s.graph.domains() {
-        graph.add_domain(&d.name, d.extent, d.role);
-    }
-    for a in s.graph.axes() {
-        graph.add_axis(&a.name, a.domain);
-    }
-    for (n, i) in s.graph.inputs().iter().enumerate() {
-        graph.add_input(weft_ir::graph::Input { name: format!("{} {n}", i.name).into(), ..i.clone() });
-    }
-    for r in s.graph.recs() {
-        graph.add_rec(r.clone());
-    }
-    for id in s.graph.ids() {
-        let made = graph.add(s.graph.op(id).clone(), s.graph.args(id)).at(Stage::Canonical)?;
-        assert_eq!(made, id, "nodes are made in their order");
-    }
-    graph.outputs.clone_from(&s.graph.outputs);
-    Ok(graph)
 }
 
 /// Bindings of a graph. Scheduling adds inputs that stand for stored values, behind the layer's own; no output reads them.
@@ -330,7 +307,7 @@ fn machine(case: &Case, s: &schedule::Scheduled, tensors: &[(String, Tensor)]) -
     }
     run.launch(pool()).at(Stage::Launch)?;
 
-    let graph = &scheduled_graph(s)?;
+    let graph = &s.graph;
     let bindings = bind(graph, tensors, &case.lengths);
     let mut evaluator = Evaluator::new(graph, &bindings).at(Stage::Evaluate)?;
     let reachable = evaluator.decision_nodes();
@@ -340,10 +317,10 @@ fn machine(case: &Case, s: &schedule::Scheduled, tensors: &[(String, Tensor)]) -
         let pair = |m: NodeId| graph.args(m) == graph.args(n) && matches!(graph.op(m), Op::KthValue { .. });
         reachable.contains(&n) || (matches!(graph.op(n), Op::KthIndex { .. }) && reachable.iter().any(|&m| pair(m)))
     };
-    for &(node, buffer) in s.decisions.iter().filter(|d| asked(d.0)) {
+    for schedule::Decision { node, buffer, axes } in s.decisions.iter().filter(|d| asked(d.node)) {
         let buffer = &plan.buffers[buffer.index()];
         let found = to_floats(&run.read(&buffer.name).at(Stage::Launch)?);
-        decisions.insert(node, at_node(graph, node, buffer, &case.lengths, &found));
+        decisions.insert(*node, at_node(graph, *node, axes, &case.lengths, &found));
     }
     let tolerance = Tolerance { absolute: 1e-5, relative: 2e-5 };
     for judgement in evaluator.judge(&decisions, tolerance).at(Stage::Decide)? {

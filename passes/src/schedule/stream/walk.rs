@@ -23,6 +23,10 @@ impl Emitter<'_, '_> {
         target: &Target,
     ) -> Result<(), Error> {
         self.place_rows(reductions, groups, target)?;
+        // Guards may mention short axes that are summed with the long one.
+        for &a in reductions.iter().flat_map(|r| &r.shorts) {
+            self.whole_axis(a);
+        }
         let mut state = State::default();
         for g in groups {
             let axes = self.input_axes(g.maximum.0);
@@ -240,7 +244,7 @@ impl Emitter<'_, '_> {
                 let shorts: Vec<AxisId> = terms
                     .iter()
                     .flat_map(|t| reductions[t.reduction].shorts.iter().copied())
-                    .filter(|&a| self.s.has(scale, a))
+                    .filter(|&a| self.s.has(scale, a) || s.guards.iter().any(|&g| self.s.has(g, a)))
                     .collect();
                 for a in shorts {
                     over.insert(self.whole_axis(a));
