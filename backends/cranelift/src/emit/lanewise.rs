@@ -188,11 +188,20 @@ impl Emitter<'_, '_> {
             let c = c.pieces[0];
             return Ok(self.zip([x, y], |fb, [a, b]| fb.ins().select(c, a, b)));
         }
-        let c = if ty.elem().bytes() == 8 { self.widen_mask(&c) } else { c };
+        let (c, mask) = match ty.elem().bytes() {
+            8 => (self.widen_mask(&c), types::I64X2),
+            _ => (c, types::I32X4),
+        };
+        let blend = self.has_blend;
         Ok(self.zip([c, x, y], |fb, [c, a, b]| {
             let ty = fb.func.dfg.value_type(a);
-            let c = if fb.func.dfg.value_type(c) == ty { c } else { fb.ins().bitcast(ty, MemFlagsData::new(), c) };
-            fb.ins().bitselect(c, a, b)
+            let cast = |fb: &mut FunctionBuilder<'_>, to: ir::Type, v: ir::Value| {
+                if fb.func.dfg.value_type(v) == to { v } else { fb.ins().bitcast(to, MemFlagsData::new(), v) }
+            };
+            let (a, b) = (cast(fb, mask, a), cast(fb, mask, b));
+            // Masks are all ones or all zeros; bit by bit the choice is three instructions.
+            let chosen = if blend { fb.ins().blendv(c, a, b) } else { fb.ins().bitselect(c, a, b) };
+            cast(fb, ty, chosen)
         }))
     }
 

@@ -50,6 +50,7 @@ pub(crate) fn emit(
         ints: FxHashMap::default(),
         imports: FxHashMap::default(),
         importer,
+        has_blend: isa.triple().architecture.to_string() == "x86_64",
     };
     emitter.prologue()?;
     emitter.block(&kernel.body)?;
@@ -68,6 +69,8 @@ struct Emitter<'a, 'f> {
     ints: FxHashMap<Value, i64>,
     imports: FxHashMap<Import, ir::FuncRef>,
     importer: &'a mut Importer<'a>,
+    /// Has the machine an instruction that chooses lanes by the top bits of a mask?
+    has_blend: bool,
 }
 
 type Emit<T> = Result<T, String>;
