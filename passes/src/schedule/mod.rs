@@ -174,7 +174,9 @@ pub(crate) struct Scheduler {
     pub(crate) settled_axes: FxHashMap<i64, AxisId>,
     /// Axes that walk lists of positions: by streamed axis, entries, and positions of an entry.
     pub(crate) lists: FxHashMap<(AxisId, i64, i64), AxisId>,
-    /// Selections whose members are stored for the first row of each tile.
+    /// Axes that stand at the first row of a tile, by rows.
+    pub(crate) starts: FxHashMap<AxisId, AxisId>,
+    /// Selections whose members are stored for every so-manieth row.
     pub(crate) settled: Vec<select::Settled>,
     /// How many terms of the canonical graph read a term.
     pub(crate) readers: FxHashMap<NodeId, usize>,
@@ -266,6 +268,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
         settled_axes: FxHashMap::default(),
+        starts: FxHashMap::default(),
         settled: Vec::new(),
         readers,
         kept,

@@ -10,7 +10,7 @@ use super::{Error, Scheduler};
 use rustc_hash::FxHashSet;
 use weft_ir::graph::prove::{Form, Var};
 use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
-use weft_ir::kernel::{Expr, VarId};
+use weft_ir::kernel::Expr;
 
 /// Range of a loop's axis, and the part of it where the affine guards hold for all rows.
 #[derive(Clone, Debug)]
@@ -34,8 +34,6 @@ pub(crate) struct TileSpan {
     pub(crate) axis: AxisId,
     pub(crate) t0: Expr,
     pub(crate) t1: Expr,
-    /// If tiles start at multiples of their size: the number of the tile, and the size.
-    pub(crate) number: Option<(VarId, i64)>,
 }
 
 impl Scheduler {
@@ -158,12 +156,6 @@ impl Emitter<'_, '_> {
         Some(if a > 0 { End::Low { weak, strong } } else { End::High { weak: weak + 1, strong: strong + 1 } })
     }
 
-    /// The quotient of an axis by the size of its tiles: the number of the tile.
-    pub(crate) fn tile_number(&self, axis: AxisId, size: i64) -> Option<Expr> {
-        let span = self.spans.iter().find(|s| s.axis == axis)?;
-        span.number.filter(|n| n.1 == size).map(|n| Expr::Var(n.0))
-    }
-
     /// Does a guard follow from where the loop starts, for every row?
     pub(crate) fn starts_inside(&self, guard: NodeId, axis: AxisId) -> bool {
         let ends = self.ends(guard, axis).unwrap_or_default();
@@ -191,13 +183,6 @@ impl Emitter<'_, '_> {
                 Some((e.clone(), e))
             }
             Var::Quotient(inside, m) => {
-                if let Some((&Var::Axis(a), 1)) = inside.terms().next()
-                    && inside.terms().count() == 1
-                    && inside.constant() == 0
-                    && let Some(number) = self.tile_number(a, *m)
-                {
-                    return Some((number.clone(), number));
-                }
                 let (mut low, mut high) = (Expr::Const(inside.constant()), Expr::Const(inside.constant()));
                 for (v, c) in inside.terms() {
                     let (l, h) = self.corners(v)?;

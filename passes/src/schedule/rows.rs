@@ -140,7 +140,9 @@ impl Emitter<'_, '_> {
         let (tile, t0) = self.tiled_axis(axis, Expr::Const(size), size);
         self.kb.lanes(tile);
         let t1 = (t0.clone() + size).min(self.extent(axis));
-        let number = self.kb.kernel().grid.last().map(|g| (g.var, size));
-        self.spans.push(super::ranges::TileSpan { axis, t0, t1, number });
+        if let Some(&start) = self.s.starts.get(&axis) {
+            self.positions.insert(start, t0.clone());
+        }
+        self.spans.push(super::ranges::TileSpan { axis, t0, t1 });
     }
 }

@@ -14,8 +14,8 @@ use weft_ir::kernel::{
     OpCode, ValueId,
 };
 
-/// Rows that share a list of members where the tiles of its readers are not known yet.
-const SHARED_ROWS: i64 = 64;
+/// Rows between those whose members are stored, where no tiles are given: a reader may have tiles of any size.
+const SHARED_ROWS: i64 = 32;
 /// The largest rank that a carried list is made for.
 const LARGEST: i64 = 1 << 16;
 
@@ -72,7 +72,7 @@ impl Scheduler {
         finished.map(|_| ())
     }
 
-    /// A buffer for the members at the first row of each tile, if somebody asks who is a member.
+    /// A buffer for the members at the first row of each so many, if somebody asks who is a member.
     fn settle(
         &mut self,
         name: &str,
@@ -92,7 +92,7 @@ impl Scheduler {
         let mut axes: Vec<AxisId> = target.axes.iter().map(|&a| if a == row { tile } else { a }).collect();
         axes.push(member);
         let list = self.side_buffer(&format!("{name}_members"), &axes, DType::I32, kernel::Role::Temp)?;
-        self.notes.push(format!("{name}: members at the first row of each tile are stored, {} at most", s.length));
+        self.notes.push(format!("{name}: the members at every {rows}th row are stored, {} at most", s.length));
         let settled = Settled {
             value,
             place,
@@ -100,12 +100,12 @@ impl Scheduler {
             tile,
             member,
             row,
+            rows,
             delay,
             axis: s.axis,
             x: s.x,
             guards: s.guards.clone(),
             length: s.length,
-            rows,
         };
         self.settled.push(settled.clone());
         Ok(Some(settled))
@@ -150,8 +150,8 @@ pub(super) struct Entry {
     pub(super) filter: Vec<NodeId>,
 }
 
-/// A selection by final scores from a pool that only grows. Its members at the first row of a tile are stored: of what the other
-/// rows of the tile select, only what is younger is not among them.
+/// A selection by final scores from a pool that only grows. Its members at every so-manieth row are stored: of what later rows
+/// select, only what is younger is not among them.
 #[derive(Clone)]
 pub(crate) struct Settled {
     /// Where the value and the position of the last rank are stored.
@@ -159,10 +159,12 @@ pub(crate) struct Settled {
     pub(crate) place: InputId,
     /// Where the members are, and the term that reads them.
     pub(crate) list: (InputId, NodeId),
-    /// The axes of tiles of rows and of members.
+    /// The axes of those rows and of members.
     pub(crate) tile: AxisId,
     pub(crate) member: AxisId,
     pub(crate) row: AxisId,
+    /// The members of every so-manieth row are stored.
+    pub(crate) rows: i64,
     /// Row `t` has a pool of positions up to `t - delay`.
     pub(crate) delay: i64,
     /// What is selected from: scores along an axis, where guards hold.
@@ -171,8 +173,6 @@ pub(crate) struct Settled {
     pub(crate) guards: Vec<NodeId>,
     /// How many members there are at most.
     pub(crate) length: i64,
-    /// Rows that share a list: a multiple of the rows of the tiles that walk it.
-    pub(crate) rows: i64,
 }
 
 struct Selection {
@@ -234,7 +234,7 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// Stores the members in the first row of a tile.
+    /// Stores the members if the row is one of those of which they are stored.
     fn store_members(&mut self, s: &Settled, places: ValueId, list: kernel::AxisId, row: &Expr) -> Result<(), Error> {
         let rows = s.rows;
         let first = Expr::binary(BinOp::Mod, row.clone(), Expr::Const(rows)).equals(0);

@@ -17,12 +17,6 @@ impl Emitter<'_, '_> {
             },
             Op::Size(d) => self.domain_extent(d),
             Op::Map(f) => {
-                if let (MapFn::IDiv, &Op::Index(a), Some(Scalar::Int(n))) =
-                    (f, self.s.c.g.op(args[0]), self.s.c.g.constant(args[1]))
-                    && let Some(number) = self.tile_number(a, n)
-                {
-                    return Ok(number);
-                }
                 let mut parts = Vec::with_capacity(args.len());
                 for &a in &args {
                     parts.push(self.index(a)?);

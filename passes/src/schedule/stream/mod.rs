@@ -87,7 +87,7 @@ impl Scheduler {
                 None => "one position".to_owned(),
                 Some(a) if a == axis => "a dense range".to_owned(),
                 Some(a) if self.walks_settled(a) => {
-                    format!("what the first row of a tile selects, {} positions", self.static_size(a))
+                    format!("members that a tile shares, {} positions", self.static_size(a))
                 }
                 Some(a) if self.walks_list(Some(a), axis) => {
                     format!("the list of each row, {} positions", self.static_size(a))

@@ -1,8 +1,9 @@
 //! Streams over the members that a tile of rows shares.
 //!
 //! If scores are final and the pool only grows, a position that has dropped out of the best never comes back. So what some row of a
-//! tile selects is either selected by the tile's first row, or has entered the pool since: a list that the whole tile
-//! shares, and a few positions before the tile. Both are asked for membership element by element, since later rows drop members.
+//! tile selects is either selected by a row at or before the tile's first, or has entered the pool since: a list that the whole
+//! tile shares, and a few positions before the tile. Both are asked for membership element by element, since later rows drop
+//! members.
 
 use super::split::Walk;
 use crate::schedule::select::Settled;
@@ -122,19 +123,26 @@ impl Scheduler {
         Ok(case.iter().copied().filter(|&g| !self.implied(g, &known)).collect())
     }
 
-    /// The number of the list of a row.
-    fn tile_of(&mut self, s: &Settled) -> Result<NodeId, Error> {
-        let rows = self.c.int(s.rows)?;
-        let row = self.c.make(&Op::Index(s.row), &[])?;
-        Ok(self.c.map(MapFn::IDiv, &[row, rows])?)
+    /// The last row before the tile, or its first, of which the members are stored; as its number among those.
+    fn stored_row(&mut self, s: &Settled) -> Result<NodeId, Error> {
+        let start = match self.starts.get(&s.row) {
+            Some(&a) => a,
+            None => {
+                let a = self.c.g.add_axis("start", self.c.g.axis(s.row).domain);
+                self.starts.insert(s.row, a);
+                a
+            }
+        };
+        let (start, rows) = (self.c.make(&Op::Index(start), &[])?, self.c.int(s.rows)?);
+        Ok(self.c.map(MapFn::IDiv, &[start, rows])?)
     }
 
-    /// `sign * (the last position of the pool of the tile's first row - x) + constant >= 0`
+    /// `sign * (the last position of the pool of the stored row - x) + constant >= 0`
     fn against_settled(&mut self, s: &Settled, x: NodeId, sign: i64, constant: i64) -> Result<NodeId, Error> {
-        let tile = self.tile_of(s)?;
-        let rows = self.c.int(s.rows)?;
-        let (start, delay) = (self.c.map(MapFn::Mul, &[rows, tile])?, self.c.int(s.delay)?);
-        let last = self.c.map(MapFn::Sub, &[start, delay])?;
+        let number = self.stored_row(s)?;
+        let (rows, delay) = (self.c.int(s.rows)?, self.c.int(s.delay)?);
+        let row = self.c.map(MapFn::Mul, &[rows, number])?;
+        let last = self.c.map(MapFn::Sub, &[row, delay])?;
         let room = self.c.map(MapFn::Sub, &[last, x])?;
         let form = self.c.int_form(room).and_then(|f| f.scaled(sign)).and_then(|f| f.offset(constant));
         match form {
@@ -153,12 +161,12 @@ impl Scheduler {
         let walker = self.settled_axis(s.length);
         let step = self.c.make(&Op::Index(walker), &[])?;
         let mut map = at.to_vec();
-        map.push((s.tile, self.tile_of(s)?));
+        map.push((s.tile, self.stored_row(s)?));
         map.push((s.member, step));
         let entry = self.c.substitute(s.list.1, &map)?;
         let size = self.c.make(&Op::Size(self.c.g.axis(axis).domain), &[])?;
         let position = self.c.map(MapFn::Min, &[entry, size])?;
-        // A member has been in the pool since the first row of the tile, and stays there.
+        // A member has been in the pool since the stored row, and stays there.
         let mut map = at.to_vec();
         map.push((s.axis, self.c.make(&Op::Index(axis), &[])?));
         let mut guards = self.beside_pool(case, &s.guards, &map)?;
@@ -173,7 +181,7 @@ impl Scheduler {
         Ok((Some(walker), position, guards))
     }
 
-    /// The case of positions that the first row's pool does not have.
+    /// The case of positions that the stored row's pool does not have.
     fn younger(&mut self, s: &Settled, case: &[NodeId], axis: AxisId) -> Result<Vec<NodeId>, Error> {
         let position = self.c.make(&Op::Index(axis), &[])?;
         let mut young = case.to_vec();

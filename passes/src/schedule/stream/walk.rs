@@ -202,7 +202,6 @@ impl Emitter<'_, '_> {
             axis: loop_axis,
             t0: start.clone(),
             t1: (start + step).min(extent.clone()),
-            number: None,
         });
         self.positions.insert(loop_axis, Expr::Var(body.pos));
         // What the start of the loop ensures need not be asked of each element.
