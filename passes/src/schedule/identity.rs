@@ -13,8 +13,13 @@ pub(crate) type Key = (u64, u64);
 impl Scheduler {
     /// The key of a term at its home axes.
     pub(crate) fn key(&mut self, id: NodeId) -> Result<Key, super::Error> {
+        if let Some(&key) = self.home_keys.get(&id) {
+            return Ok(key);
+        }
         let (home, _) = self.at_home(id)?;
-        Ok(self.key_of(home))
+        let key = self.key_of(home);
+        self.home_keys.insert(id, key);
+        Ok(key)
     }
 
     fn key_of(&mut self, id: NodeId) -> Key {

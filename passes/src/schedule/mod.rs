@@ -188,6 +188,8 @@ pub(crate) struct Scheduler {
     pub(crate) path: Vec<Step>,
     /// Keys of terms, by id.
     pub(crate) keys: Vec<identity::Key>,
+    /// Keys of terms at their home axes, as far as they were asked for.
+    pub(crate) home_keys: FxHashMap<NodeId, identity::Key>,
     /// Which short axes the layer's own memory has outside which.
     pub(crate) votes: order::Votes,
     /// What several kernels need.
@@ -275,6 +277,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         states: FxHashMap::default(),
         path: Vec::new(),
         keys: Vec::new(),
+        home_keys: FxHashMap::default(),
         votes: order::Votes::default(),
         reuse,
     };
