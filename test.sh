@@ -6,4 +6,10 @@ cd "$(dirname "$0")"
 export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED-20250801}"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets -- -D warnings
+if command -v cargo-deny > /dev/null; then
+    cargo deny --log-level error check licenses bans sources
+else
+    # Building it takes longer than all other checks together, so it is not fetched: `cargo install cargo-deny --locked`.
+    echo "test.sh: cargo-deny is not installed: licences, bans and sources are not checked" >&2
+fi
 cargo test --workspace --quiet

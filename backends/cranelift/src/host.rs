@@ -24,7 +24,8 @@ pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
 /// This build of Cranelift has no x86-64.
 pub(crate) fn least_x86() -> Result<OwnedTargetIsa, CompileError> {
     let unsupported = |e: &dyn std::fmt::Display| CompileError::Unsupported(e.to_string());
-    let mut builder = cranelift_codegen::isa::lookup_by_name("x86_64-unknown-linux-gnu").map_err(|e| unsupported(&e))?;
+    let mut builder =
+        cranelift_codegen::isa::lookup_by_name("x86_64-unknown-linux-gnu").map_err(|e| unsupported(&e))?;
     for feature in NEEDED_X86.into_iter().chain(["has_sse3", "has_ssse3", "has_sse42"]) {
         builder.enable(feature).map_err(|e| unsupported(&e))?;
     }

@@ -18,3 +18,4 @@ mod support;
 mod syntax;
 mod syntax_errors;
 mod templates;
+mod texts;

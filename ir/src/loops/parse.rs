@@ -4,7 +4,7 @@
 //! by the length of the text, and nesting by [`MAX_DEPTH`], so that no text makes the reader allocate or recurse
 //! beyond measure.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::kernel::{
@@ -54,7 +54,7 @@ pub fn parse(text: &str) -> Result<Kernel, ParseError> {
         vars: Vec::new(),
         body: Block::default(),
     };
-    let mut parser = Parser { text, tokens, at: 0, kernel, vars: FxHashMap::default() };
+    let mut parser = Parser { text, tokens, at: 0, kernel, vars: FxHashMap::default(), defined: FxHashSet::default() };
     parser.kernel()?;
     Ok(parser.kernel)
 }
@@ -65,6 +65,7 @@ struct Parser<'a> {
     at: usize,
     kernel: Kernel,
     vars: FxHashMap<&'a str, Var>,
+    defined: FxHashSet<u32>,
 }
 
 type Parse<T = ()> = Result<T, ParseError>;
@@ -129,12 +130,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn define(&mut self, value: Value, ty: Ty) {
+    /// A value has one type, so it is defined once.
+    fn define(&mut self, value: Value, ty: Ty) -> Parse {
+        if !self.defined.insert(value.0) {
+            return self.error_before(format!("%{} is defined twice", value.0));
+        }
         let i = value.0 as usize;
         if self.kernel.values.len() <= i {
             self.kernel.values.resize(i + 1, Ty::BOOL);
         }
         self.kernel.values[i] = ty;
+        Ok(())
     }
 
     fn number<T: std::str::FromStr>(&mut self, what: &str) -> Parse<T> {
@@ -210,8 +216,8 @@ impl<'a> Parser<'a> {
         self.punct("..")?;
         self.kernel.end = self.value()?;
         self.punct(")")?;
-        self.define(self.kernel.begin, Ty::I64);
-        self.define(self.kernel.end, Ty::I64);
+        self.define(self.kernel.begin, Ty::I64)?;
+        self.define(self.kernel.end, Ty::I64)?;
         self.punct("{")?;
         while self.declaration()? {}
         self.kernel.body = self.block(0)?;
@@ -225,7 +231,7 @@ impl<'a> Parser<'a> {
                 let value = self.value()?;
                 self.punct("=")?;
                 let name = self.word("a name")?.to_owned();
-                self.define(value, Ty::I64);
+                self.define(value, Ty::I64)?;
                 self.kernel.dims.push(Dim { value, name });
             }
             Token::Word("buffer") => self.buffer()?,
@@ -238,7 +244,7 @@ impl<'a> Parser<'a> {
                 self.punct("[")?;
                 let len = self.number("a number of elements")?;
                 self.punct("]")?;
-                self.define(value, Ty::ptr(elem, Space::Scratch));
+                self.define(value, Ty::ptr(elem, Space::Scratch))?;
                 self.kernel.scratch.push(Scratch { value, name, elem, len });
             }
             Token::Word("var") => {
@@ -287,7 +293,7 @@ impl<'a> Parser<'a> {
                 Extent::Const(self.number("an extent")?)
             });
         }
-        self.define(value, Ty::ptr(elem, Space::Global));
+        self.define(value, Ty::ptr(elem, Space::Global))?;
         self.kernel.buffers.push(Buffer { value, name, elem, access, extents });
         Ok(())
     }
@@ -374,7 +380,7 @@ impl<'a> Parser<'a> {
         } else {
             Unroll::By(self.number("a number of copies or `full`")?)
         };
-        self.define(index, Ty::I64);
+        self.define(index, Ty::I64)?;
         self.punct("{")?;
         let body = self.block(depth + 1)?;
         Ok(Stmt::For(Box::new(For { index, lo, hi, step, unroll, body })))
@@ -397,14 +403,14 @@ impl<'a> Parser<'a> {
             let place = self.place()?;
             self.keyword("by")?;
             let stride = self.value()?;
-            columns.iter().for_each(|&c| self.define(c, ty));
+            columns.iter().try_for_each(|&c| self.define(c, ty))?;
             return Ok(Stmt::LoadBlock { columns, place, stride });
         }
         self.punct(":")?;
         let ty = self.ty()?;
         self.punct("=")?;
         let op = self.op(ty)?;
-        self.define(first, ty);
+        self.define(first, ty)?;
         Ok(Stmt::Let(first, op))
     }
 

@@ -7,6 +7,7 @@ mod fmt;
 mod opt;
 mod run;
 mod schedule;
+mod silly;
 mod snippets;
 mod usage;
 
@@ -24,19 +25,19 @@ use weft_ir::eval::Tensor;
 const BACKENDS: [&str; 3] = ["evaluator", "interpreter", "cranelift"];
 
 /// What a command left.
-struct Done {
+pub(crate) struct Done {
     code: i32,
     stdout: Vec<u8>,
     stderr: String,
 }
 
 impl Done {
-    fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8(self.stdout.clone()).unwrap()
     }
 
     #[track_caller]
-    fn good(self) -> Self {
+    pub(crate) fn good(self) -> Self {
         assert_eq!(self.code, 0, "{}\n{}", String::from_utf8_lossy(&self.stdout), self.stderr);
         self
     }
@@ -57,10 +58,10 @@ impl Done {
 }
 
 /// A folder of its own for one test; taken away with it.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("cli-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -68,7 +69,7 @@ impl Folder {
         Self(path)
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
         std::fs::write(self.0.join(name), bytes).unwrap();
         self
     }
@@ -89,7 +90,7 @@ impl Folder {
     }
 
     /// Runs `weft` here.
-    fn weft(&self, args: &[&str]) -> Done {
+    pub(crate) fn weft(&self, args: &[&str]) -> Done {
         self.weft_with(args, b"")
     }
 

@@ -54,7 +54,9 @@ impl Scheduler {
         let entries: Vec<NodeId> = list.entry.terms().map(|(&n, _)| n).collect();
         let Some((input, at)) = entries.iter().find_map(|&n| self.read_of(n)) else { return Ok(case.to_vec()) };
         let Some(buffer) = self.memory.get(&input).map(|m| m.buffer) else { return Ok(case.to_vec()) };
-        let Some(node) = self.decisions.iter().find(|d| d.buffer == buffer).map(|d| d.node) else { return Ok(case.to_vec()) };
+        let Some(node) = self.decisions.iter().find(|d| d.buffer == buffer).map(|d| d.node) else {
+            return Ok(case.to_vec());
+        };
         let (&Op::KthIndex { axis, .. }, [_]) = (self.c.g.op(node), &entries[..]) else { return Ok(case.to_vec()) };
         let mut map = at;
         map.push((axis, list.own));
