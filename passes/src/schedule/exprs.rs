@@ -27,6 +27,16 @@ impl Scheduler {
         self.c.g.static_extent(axis).unwrap_or(1)
     }
 
+    /// The condition that the position of an axis is below a number.
+    pub(crate) fn below(&mut self, axis: AxisId, n: i64) -> Result<NodeId, super::Error> {
+        let index = self.c.make(&weft_ir::graph::Op::Index(axis), &[])?;
+        let form = weft_ir::linear::Lin::var(index).scaled(-1).and_then(|f| f.offset(n - 1));
+        match form {
+            Some(f) => Ok(self.c.make_raw_inequality(&f)?),
+            None => self.unsupported(index, "an axis of this extent"),
+        }
+    }
+
     /// Does a term depend on an axis?
     pub(crate) fn has(&self, id: NodeId, axis: AxisId) -> bool {
         self.c.g.free(id).contains(axis)

@@ -206,6 +206,11 @@ impl Scheduler {
         if long.len() > 1 && !self.options.allow_quadratic_memory {
             return Err(Error::Quadratic { path: self.path_text(), node: id });
         }
+        if !self.options.allow_quadratic_memory
+            && let Some(path) = self.pairs_of_pairs(id)
+        {
+            return Err(Error::Quadratic { path: format!("{}{path}", self.path_text()), node: id });
+        }
         let body = self.cut(id)?;
         let dtype = out.map_or(self.c.g.dtype(id), |o| o.dtype);
         let name = out.map_or_else(|| self.unused_name(id), |o| o.name.to_string());
@@ -270,6 +275,54 @@ impl Scheduler {
         let base = self.options.tiles.unwrap_or_default();
         self.tiles = self.options.pins.tiles.get(&kernel).map_or(base, |pins| pins.or(base));
         self.choices.tiles.insert(kernel, self.tiles.into());
+    }
+
+    /// A reduction over a long axis whose value is one of pairs, and which cannot be done inside the tile of another stream: an
+    /// extremum, or a sum of exponentials, which needs a maximum of its own for every pair. Gives the names on the way to it.
+    fn pairs_of_pairs(&self, root: NodeId) -> Option<String> {
+        let mut stack = vec![(root, String::new())];
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some((n, path)) = stack.pop() {
+            if !seen.insert(n) || !self.c.has_long_reduction(n) {
+                continue;
+            }
+            let op = self.c.g.op(n);
+            let args = self.c.g.args(n);
+            let path = match self.c.g.label(n) {
+                Some(label) if n != root => format!("{path} <- {label}"),
+                _ => path,
+            };
+            let long: Vec<AxisId> = op.bound().iter().copied().filter(|&a| self.c.is_long(a)).collect();
+            if op.is_reduction() && n != root && !long.is_empty() && self.c.long_axes(n).len() > 1 {
+                let kept =
+                    |f: NodeId| long.iter().any(|&a| self.has(f, a)) && self.has_exp(f) && !self.is_at_most_one(f);
+                if !matches!(op, Op::Ein { .. }) || self.c.g.operands(n).iter().any(|&f| kept(f)) {
+                    if self.c.g.label(n).is_some() {
+                        return Some(path);
+                    }
+                    // Nothing of the source stands for it: products have been flattened.
+                    let what = if matches!(op, Op::Ein { .. }) { "sum" } else { op.name() };
+                    let over = &self.c.g.domain(self.c.g.axis(long[0]).domain).name;
+                    return Some(format!("{path} <- a {what} over `{over}` for every pair of positions"));
+                }
+            }
+            // What is read at other positions is stored: it is looked at when it is.
+            let from = usize::from(matches!(op, Op::Sub { .. }) && self.c.long_axes(args[0]).len() < 2);
+            stack.extend(args[from..].iter().map(|&a| (a, path.clone())));
+        }
+        None
+    }
+
+    /// Is a factor an exponential, or a product of them, without a scale that must be kept?
+    fn is_at_most_one(&self, id: NodeId) -> bool {
+        match self.c.g.op(id) {
+            Op::Map(MapFn::Exp) => self.is_bounded(self.c.g.args(id)[0]),
+            Op::Ein { axes, .. } if axes.is_empty() => {
+                self.c.g.operands(id).iter().all(|&f| !self.has_exp(f) || self.is_at_most_one(f))
+            }
+            Op::Map(MapFn::Inv | MapFn::Inv0) => true,
+            _ => false,
+        }
     }
 
     fn target(&mut self, name: &str, axes: &[AxisId], dtype: DType, role: Role) -> Result<Target, Error> {

@@ -38,6 +38,8 @@ pub(crate) struct States {
     pub(super) previous: bool,
     /// How many reductions over states are nested in it, if a walk can store it.
     level: Option<u32>,
+    /// All states in it are behind reductions of which none needs to be in one kernel with this term.
+    apart: bool,
 }
 
 /// The walk that is being formed.
@@ -78,8 +80,8 @@ impl Scheduler {
         let args = self.c.g.args(id).to_vec();
         match &op {
             Op::Rec(r) if self.kept.contains(r) || self.is_shared(id)? => return Ok(States::default()),
-            Op::Rec(_) => return Ok(States { live: true, previous: false, level: Some(0) }),
-            Op::Prev(_) => return Ok(States { live: true, previous: true, level: None }),
+            Op::Rec(_) => return Ok(States { live: true, previous: false, level: Some(0), apart: false }),
+            Op::Prev(_) => return Ok(States { live: true, previous: true, level: None, apart: false }),
             _ => {}
         }
         let mut below = Vec::with_capacity(args.len());
@@ -90,29 +92,47 @@ impl Scheduler {
         let seen = &below[usize::from(moved)..];
         let live = seen.iter().any(|s| s.live);
         let previous = seen.iter().any(|s| s.previous);
-        let level = if live && !moved { self.level(&op, id, &args, &below) } else { None };
-        Ok(States { live, previous, level })
+        let (level, apart) = if live && !moved { self.level(&op, id, &args, &below) } else { (None, false) };
+        Ok(States { live, previous, level, apart })
     }
 
-    fn level(&self, op: &Op, id: NodeId, args: &[NodeId], below: &[States]) -> Option<u32> {
+    fn level(&self, op: &Op, id: NodeId, args: &[NodeId], below: &[States]) -> (Option<u32>, bool) {
+        const NONE: (Option<u32>, bool) = (None, false);
         let live: Vec<(NodeId, States)> =
             args.iter().copied().zip(below.iter().copied()).filter(|(_, s)| s.live).collect();
-        let level = live.iter().map(|(_, s)| s.level).collect::<Option<Vec<u32>>>()?.into_iter().max()?;
+        if live.iter().any(|(_, s)| s.level.is_none() && !s.apart) {
+            return NONE;
+        }
+        let level = live.iter().filter_map(|(_, s)| s.level).max();
+        let apart = live.iter().any(|(_, s)| s.apart);
         if let Op::Sub { .. } = op {
             // At positions that only the run knows, any of the state may be wanted.
-            return args[1..].iter().all(|&p| self.c.is_data_free(p)).then_some(level);
+            return if args[1..].iter().all(|&p| self.c.is_data_free(p)) { (level, apart) } else { NONE };
         }
-        let largest = live.iter().map(|&(a, _)| self.elements(a)).max()?;
-        if self.elements(id) > largest || args.iter().any(|&a| !self.streamed(a).is_empty()) {
-            return None;
+        if args.iter().any(|&a| !self.streamed(a).is_empty()) {
+            return NONE;
         }
+        let Some(level) = level else { return (None, true) };
+        let largest = live.iter().filter(|(_, s)| s.level.is_some()).map(|&(a, _)| self.elements(a)).max();
+        let no_larger = largest.is_some_and(|l| self.elements(id) <= l);
         match op {
             Op::Ein { .. } | Op::Reduce { .. } | Op::Arg { .. } if !op.bound().is_empty() => {
                 let short = op.bound().iter().all(|&a| self.c.g.static_extent(a).is_some());
-                (short && level == 0).then_some(1)
+                // A reduction of reductions only takes the states' place in memory if it reduces a state itself.
+                let own = live.iter().any(|(_, s)| s.level == Some(0));
+                match (own, apart) {
+                    _ if !short => NONE,
+                    (true, false) if no_larger => (Some(1), false),
+                    (true, _) => NONE,
+                    (false, _) => (None, true),
+                }
             }
-            Op::Ein { .. } | Op::Map(_) | Op::Cast(_) | Op::Select => Some(level),
-            _ => None,
+            Op::Ein { .. } | Op::Map(_) | Op::Cast(_) | Op::Select => {
+                // What would lose its scale alone takes what it is multiplied with along.
+                let bound = live.iter().any(|&(a, s)| s.level.is_some() && self.has_exp(a));
+                if no_larger && (!apart || bound) { (Some(level), false) } else { NONE }
+            }
+            _ => NONE,
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Lengths {
 }
 
 impl Lengths {
-    fn longest(&self) -> usize {
+    pub(super) fn longest(&self) -> usize {
         self.time.iter().copied().max().unwrap_or(0)
     }
 }
@@ -27,6 +27,7 @@ fn extent(graph: &Graph, domain: DomainId, lengths: &Lengths, b: Option<usize>) 
     match d.extent {
         Extent::Const(n) => usize::try_from(n).unwrap_or(0),
         Extent::Runtime if &*d.name == "b" => lengths.time.len(),
+        Extent::Runtime if &*d.name == "t" => lengths.longest(),
         Extent::Runtime => lengths.memory,
         Extent::Ragged(_) => b.map_or(lengths.longest(), |b| lengths.time[b]),
         Extent::Derived { base, mul, add, div } => {

@@ -74,7 +74,7 @@ fn refusals_name_the_path() {
              let p[b,t,j] = softmax[j](sum(d: x * x[b,j,d]) where j <= t)
              let r[b,t,j] = sum(i: p[b,t,i] * p[b,i,j] where j <= i <= t)
              out y[b,t,d] = sum(j: r * x[b,j,d] where j <= t) }",
-            "needs memory that grows with the square of the length: out y <- r",
+            "needs memory that grows with the square of the length: out y <- a sum over `t` for every pair of positions",
         ),
         (
             "layer l { axis b, t: time index j: t in x[b,t]

@@ -10,7 +10,7 @@ use weft::sema::{Number, Settings, compile};
 use weft_cranelift::program::{Data, Executable, Length};
 use weft_ir::DType;
 use weft_ir::eval::{self, Evaluator, Tensor, Tolerance};
-use weft_ir::graph::{Graph, NodeId, Op};
+use weft_ir::graph::{Extent, Graph, NodeId, Op};
 use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
 use weft_passes::lower::{Target, lower};
@@ -220,7 +220,14 @@ fn inner(case: &Case) -> Result<Report, Failure> {
 
 /// Bindings of a graph. Scheduling adds inputs that stand for stored values, behind the layer's own; no output reads them.
 fn bind(graph: &Graph, tensors: &[(String, Tensor)], lengths: &Lengths) -> eval::Bindings {
-    let mut bindings = eval::Bindings::new().lengths("t", &lengths.time);
+    let runtime = |name: &str| graph.domains().iter().any(|d| &*d.name == name && d.extent == Extent::Runtime);
+    let mut bindings = eval::Bindings::new();
+    // A layer without time has sequences of one length.
+    if runtime("t") {
+        bindings = bindings.size("t", lengths.longest()).size("b", lengths.time.len());
+    } else {
+        bindings = bindings.lengths("t", &lengths.time);
+    }
     if graph.domains().iter().any(|d| &*d.name == "m") {
         bindings = bindings.size("m", lengths.memory);
     }
@@ -246,6 +253,7 @@ fn extents(plan: &Plan, lengths: &Lengths) -> Vec<(String, Length)> {
     let value = |e: &weft_ir::kernel::Extent| match e.over {
         Some(_) => Length::Ragged(lengths.time.iter().map(|&n| n as i64).collect()),
         None if e.name == "B" => Length::Uniform(lengths.time.len() as i64),
+        None if e.name == "T" => Length::Uniform(lengths.longest() as i64),
         None => Length::Uniform(lengths.memory as i64),
     };
     plan.extents.iter().map(|e| (e.name.clone(), value(e))).collect()

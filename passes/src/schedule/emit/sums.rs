@@ -130,6 +130,21 @@ impl Emitter<'_, '_> {
             .unwrap_or(0)
     }
 
+    /// Is a factor a read of memory that has an axis as a dimension? Behind the end of the axis it is 0.
+    fn ends_with(&self, factor: NodeId, axis: AxisId) -> bool {
+        let (at, positions) = match self.s.c.g.op(factor) {
+            Op::Sub { axes } => (self.s.c.g.args(factor)[0], axes.to_vec()),
+            _ => (factor, Vec::new()),
+        };
+        let Op::Input(i) = self.s.c.g.op(at) else { return false };
+        let index = |a: AxisId| match positions.iter().position(|&x| x == a) {
+            Some(p) => *self.s.c.g.op(self.s.c.g.args(factor)[p + 1]) == Op::Index(axis),
+            None => a == axis,
+        };
+        let same = |a: AxisId| self.s.static_size(a) == self.s.static_size(axis);
+        !self.given.contains_key(i) && self.s.c.g.input(*i).axes.iter().any(|&a| index(a) && same(a))
+    }
+
     pub(super) fn mentions(&self, sub: NodeId, dimension: AxisId, axis: AxisId) -> bool {
         let Op::Sub { axes } = self.s.c.g.op(sub) else { return false };
         axes.iter().position(|&a| a == dimension).is_some_and(|p| self.s.has(self.s.c.g.args(sub)[p + 1], axis))
@@ -167,7 +182,11 @@ impl Emitter<'_, '_> {
         // An extremum in a factor may have put the whole axis into a tile before.
         self.enter_moved(axis);
         let outside = self.positions.insert(axis, Expr::Var(body.pos));
-        let inner = self.walk(id, rest, room, axes, guards, factors, Some(body.carried[0]), hint)?;
+        let mut guards = guards.to_vec();
+        if n % step != 0 && !factors.iter().any(|&f| self.ends_with(f, axis)) {
+            guards.push(self.s.below(axis, n)?);
+        }
+        let inner = self.walk(id, rest, room, axes, &guards, factors, Some(body.carried[0]), hint)?;
         match outside {
             Some(e) => self.positions.insert(axis, e),
             None => self.positions.remove(&axis),
