@@ -10,15 +10,15 @@
 //!    loops over one domain become one loop that carries both states.
 //!
 //! **The rule** ([`cost`]): bytes between memory and grid points at a typical length become fewer, in siblings by a share that matters;
-//! what a grid point holds fits half of the second-level cache of a [`Target`]; and if the grid becomes smaller, it still has two
-//! points for each thread. Candidates are taken in the order of the plan until none is left.
+//! what a grid point holds fits half of the second-level cache of a [`Target`]; if the grid of the larger kernel becomes smaller, a
+//! share that matters must be saved; and any smaller grid still has two points for each thread. Candidates are taken in the order of the plan until none is left.
 //!
 //! Whether two kernels *can* be one is decided by the structure of their accesses ([`stored`]) and, in the end, by the verifier: what
 //! it cannot prove is not fused. Stored values are passed on as they would have been stored, so a fused plan computes the
 //! same as before, to the bit but for the order of sums that lowering chooses.
 //!
-//! Where things are: `graft` puts two kernels into one, `axes` says which tile axes become one, `loops` merges loops, `tidy` removes what is there twice or for nothing, `ids`
-//! and `refs` rename and find references, `forms` compares indices.
+//! Where things are: `graft` puts two kernels into one, `axes` says which tile axes become one, `loops` merges loops, `tidy` removes
+//! what is there twice or for nothing, `ids` and `refs` rename and find references, `forms` compares indices.
 
 mod axes;
 mod cost;
@@ -42,7 +42,7 @@ use refs::Buffers;
 
 /// Siblings are made one if this share of what they move is moved no longer: one part in so many.
 const SHARE: u64 = 16;
-/// The same for fusions that make the grid smaller.
+/// The same for a kernel and its reader, if the grid of the larger one becomes smaller.
 const FOLDED_SHARE: u64 = 6;
 /// Grid points that a thread should have at least, if a fusion makes the grid smaller.
 const POINTS: i64 = 2;
@@ -151,7 +151,9 @@ impl Fusion<'_> {
         let saved = before_total.saturating_sub(after.total());
         let capacity = self.target.l2_bytes / 2;
         let fewer = after.points < before.0.points.max(before.1.points);
-        let enough = match (vertical, fewer) {
+        // It is the larger kernel that needs its grid.
+        let larger = if before.0.total() > before.1.total() { &before.0 } else { &before.1 };
+        let enough = match (vertical, after.points < larger.points) {
             (true, false) => 1,
             (true, true) => before_total / FOLDED_SHARE,
             (false, _) => before_total / SHARE,
