@@ -224,7 +224,7 @@ impl Scheduler {
             let product = self.c.product_of(&members)?;
             let storable = members.iter().all(|&f| self.is_storable(f));
             let one = storable && members.iter().any(|&f| self.c.is_heavy(f)) && self.is_no_larger(product, &members);
-            if one && !(self.is_light_wrap(product)? && !self.is_shared(product)?) {
+            if one && (self.is_shared(product)? || !self.is_light_wrap(product)?) {
                 fs.push(self.stored(product)?);
             } else {
                 for f in members {

@@ -35,6 +35,17 @@ impl Scheduler {
         self.kind_in(id, &mut FxHashMap::default()) != Finite
     }
 
+    /// Is a term 0 wherever its reads are: a read, or a product of reads?
+    pub(crate) fn is_zero_on_padding(&self, id: NodeId) -> bool {
+        let args = self.c.g.args(id);
+        match self.c.g.op(id) {
+            Op::Input(_) | Op::Const(_) => true,
+            Op::Sub { .. } => self.is_zero_on_padding(args[0]),
+            Op::Ein { axes, guards: 0 } => axes.is_empty() && args.iter().all(|&a| self.is_zero_on_padding(a)),
+            _ => false,
+        }
+    }
+
     /// What the value stored in place of a term may be.
     pub(crate) fn kind_of(&self, id: NodeId) -> Kind {
         self.kind_in(id, &mut FxHashMap::default())

@@ -78,7 +78,9 @@ impl Scheduler {
             let args = self.c.g.args(n);
             match self.c.g.op(n) {
                 Op::Input(i) => {
-                    out.extend(self.c.g.input(*i).axes.iter().filter(|a| !out.contains(a)).copied().collect::<Vec<_>>())
+                    let own: Vec<AxisId> =
+                        self.c.g.input(*i).axes.iter().copied().filter(|a| !out.contains(a)).collect();
+                    out.extend(own);
                 }
                 Op::Sub { axes } => {
                     let mut inner = Vec::new();

@@ -49,6 +49,9 @@ fn candidates() -> Vec<Tiles> {
     all
 }
 
+/// Predicted seconds of every kernel, and whether it streams an axis whose length only the run knows.
+type Times = BTreeMap<String, (f64, bool)>;
+
 /// The best tiles of every kernel, given the plan with the default ones. A candidate with which scheduling fails is none.
 pub(super) fn choose(
     options: &Options,
@@ -61,9 +64,9 @@ pub(super) fn choose(
         let options = Options { tiles: Some(tiles), pins: Pins::default(), ..options.clone() };
         (tiles, schedule(&options).ok())
     }));
-    let timed: Vec<(Tiles, BTreeMap<String, (f64, bool)>)> =
+    let timed: Vec<(Tiles, Times)> =
         made.iter().filter_map(|(tiles, made)| made.as_ref().map(|m| (*tiles, times(&m.plan, options)))).collect();
-    let total = |times: &BTreeMap<String, (f64, bool)>| times.values().map(|t| t.0).sum::<f64>();
+    let total = |times: &Times| times.values().map(|t| t.0).sum::<f64>();
     let Some((base, default)) = timed.first() else { return Pins::default() };
     let (mut common, mut least) = (*base, total(default) * MARGIN);
     for (tiles, times) in &timed[1..] {
@@ -86,8 +89,7 @@ pub(super) fn choose(
     Pins { tiles: with_common.iter().map(choice).collect(), ..Pins::default() }
 }
 
-/// Predicted seconds of every kernel, and whether it streams an axis whose length only the run knows.
-fn times(plan: &Plan, options: &Options) -> BTreeMap<String, (f64, bool)> {
+fn times(plan: &Plan, options: &Options) -> Times {
     let (rates, typical) = (model::Rates::default(), model::Typical::default());
     let seconds = |k| model::seconds(plan, k, &options.target, &rates, typical);
     plan.kernels.iter().map(|k| (k.name.clone(), (seconds(k), streams(plan, &k.body)))).collect()

@@ -177,7 +177,7 @@ impl Emitter<'_, '_> {
             let at = self.index(s.position)?;
             self.positions.insert(axis, at);
             let guard = self.guard(&s.guards)?;
-            let next = self.accumulate(reductions, groups, s, AxisSet::EMPTY, &guard, state)?;
+            let next = self.accumulate(reductions, groups, s, AxisSet::EMPTY, &guard, &Guard::always(), state)?;
             self.positions.remove(&axis);
             self.leave();
             return Ok(next);
@@ -207,12 +207,14 @@ impl Emitter<'_, '_> {
         // What the start of the loop ensures need not be asked of each element.
         let asked: Vec<NodeId> = bounding.into_iter().filter(|&g| !self.starts_inside(g, loop_axis)).collect();
         let mut guard = self.guard(&asked)?;
-        guard.atoms.push(Expr::Var(body.pos).lt(extent));
+        let exists = Guard::from(Expr::Var(body.pos).lt(extent));
+        guard.atoms.extend(exists.atoms.iter().cloned());
         for c in opaque {
             let v = self.value(c)?;
             guard.opaque.push(v);
         }
-        let inner = self.accumulate(reductions, groups, s, tile.into(), &guard, &state.replaced(&body.carried))?;
+        let state = state.replaced(&body.carried);
+        let inner = self.accumulate(reductions, groups, s, tile.into(), &guard, &exists, &state)?;
         self.positions.remove(&loop_axis);
         self.spans.pop();
         self.leave();
@@ -220,7 +222,8 @@ impl Emitter<'_, '_> {
         Ok(inner.replaced(&results))
     }
 
-    /// What one step of a stream adds to the accumulators.
+    /// What one step of a stream adds to the accumulators, where a guard holds and the streamed position exists.
+    #[expect(clippy::too_many_arguments, reason = "one stream of a kernel, where its loop stands")]
     fn accumulate(
         &mut self,
         reductions: &[Reduction],
@@ -228,6 +231,7 @@ impl Emitter<'_, '_> {
         s: &Stream,
         tile: AxisSet,
         guard: &Guard,
+        exists: &Guard,
         state: &State,
     ) -> Result<State, Error> {
         let mut next = state.clone();
@@ -263,7 +267,14 @@ impl Emitter<'_, '_> {
                     let mut values = vec![w];
                     for &x in &t.mantissas {
                         let v = self.value(x)?;
-                        values.push(if self.s.is_wild(x) { self.guarded(v, guard)? } else { v });
+                        // A weight is 0 on padding, and so must be what it multiplies.
+                        values.push(if self.s.is_wild(x) {
+                            self.guarded(v, guard)?
+                        } else if self.s.is_zero_on_padding(x) {
+                            v
+                        } else {
+                            self.guarded(v, exists)?
+                        });
                     }
                     let over = self.summed(&reductions[t.reduction], tile);
                     next.sums[t.reduction] =
