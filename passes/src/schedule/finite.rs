@@ -98,6 +98,9 @@ impl Scheduler {
         let above_zero = self.lower_bound(x).is_some_and(|b| b > 0.0);
         match f {
             MapFn::Exp if self.is_bounded(x) => Finite,
+            // What has no long axis is the same where a guard is false as where it is true: if it is infinite, the value that is
+            // seen is no better.
+            MapFn::Exp | MapFn::Exp2 if self.c.long_axes(x).is_empty() => worst,
             MapFn::Exp | MapFn::Exp2 => Infinite,
             MapFn::Inv => {
                 if above_zero {
