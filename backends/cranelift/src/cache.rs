@@ -88,8 +88,8 @@ impl<T> Cache<T> {
 mod tests {
     use super::*;
 
-    fn add(cache: &mut Cache<&'static str>, text: &'static str) -> Arc<&'static str> {
-        cache.add(text.to_owned(), Arc::new(text), 9).0
+    fn add(cache: &mut Cache<String>, text: &str) -> Arc<String> {
+        cache.add(text.to_owned(), Arc::new(text.to_owned()), 9).0
     }
 
     #[test]
@@ -101,8 +101,8 @@ mod tests {
             add(&mut cache, text);
         }
         assert!(cache.get("a").is_some());
-        let (_, left) = cache.add("d".into(), Arc::new("d"), 9);
-        assert_eq!(left.iter().map(|x| **x).collect::<Vec<_>>(), ["b"]);
+        let (_, left) = cache.add("d".into(), Arc::new("d".to_owned()), 9);
+        assert_eq!(left.iter().map(|x| x.as_str()).collect::<Vec<_>>(), ["b"]);
         assert!(cache.get("b").is_none() && cache.get("a").is_some() && cache.get("c").is_some());
         assert_eq!(cache.bytes, 30);
         // Those who hold what has left keep it.

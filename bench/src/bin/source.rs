@@ -21,8 +21,11 @@ use weft::driver::{
 use weft_bench::{peak, timing};
 use weft_runtime::Pool;
 
-/// Small layers that are one kernel each, with the operations that their definitions take at a length.
-const SMALL: [(&str, &str, fn(f64) -> f64); 3] = [
+/// A layer: its name, its source, and the operations that its definition takes at a length.
+type Small = (&'static str, &'static str, fn(f64) -> f64);
+
+/// Small layers that are one kernel each.
+const SMALL: [Small; 3] = [
     (
         "dense causal attention, heads outside",
         "layer dense {

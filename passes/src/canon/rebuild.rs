@@ -245,13 +245,14 @@ impl Canon {
     }
 
     fn stops(&self, id: NodeId, op: &Op, stop: Stop) -> bool {
+        // The axes of a recurrence's declaration cannot be renamed from outside.
+        if matches!(op, Op::Rec(_)) {
+            return true;
+        }
         match stop {
             Stop::AtRowValues if !self.inline => self.is_row_value(id) || self.is_table(id),
-            Stop::AtReductions => {
-                self.is_table(id) || (self.is_row_value(id) && (op.is_reduction() || matches!(op, Op::Rec(_))))
-            }
-            // The axes of a recurrence's declaration cannot be renamed from outside.
-            Stop::AtRowValues | Stop::Nowhere => matches!(op, Op::Rec(_)),
+            Stop::AtReductions => self.is_table(id) || (self.is_row_value(id) && op.is_reduction()),
+            Stop::AtRowValues | Stop::Nowhere => false,
         }
     }
 

@@ -68,13 +68,21 @@ fn the_gallery() {
 /// What is refused for good reasons says which value, and how the output reaches it.
 #[test]
 fn refusals_name_the_path() {
-    for (text, message) in [(
-        "layer l { size D = 3 axis b, t: time index i, j: t, d: D in x[b,t,d]
+    for (text, message) in [
+        (
+            "layer l { size D = 3 axis b, t: time index i, j: t, d: D in x[b,t,d]
              let p[b,t,j] = softmax[j](sum(d: x * x[b,j,d]) where j <= t)
              let r[b,t,j] = sum(i: p[b,t,i] * p[b,i,j] where j <= i <= t)
              out y[b,t,d] = sum(j: r * x[b,j,d] where j <= t) }",
-        "needs memory that grows with the square of the length: out y <- a sum over `t` for every pair of positions",
-    )] {
+            "needs memory that grows with the square of the length: out y <- a sum over `t` for every pair of positions",
+        ),
+        (
+            "layer l { axis b, t: time index j: t in x[b,t]
+             rec S[b,t,j] = x * x[b,j] + (if t == 0 then 0 else 0.5 * S[b, t - 1, j])
+             out y[b,t] = sum(j: S where j <= t) }",
+            "needs memory that grows with the square of the length: out y <- S",
+        ),
+    ] {
         let failure = travel(&Case::new(text, &[], &[5])).expect_err("these need quadratic memory");
         assert_eq!((failure.stage, failure.message.as_str()), (Stage::Schedule, message));
     }
