@@ -118,6 +118,9 @@ pub(super) struct CheckArgs {
     /// The layer.
     #[command(flatten)]
     pub layer: LayerArgs,
+    /// Further sources, checked one after the other with the same options.
+    #[arg(value_name = "FILES", conflicts_with_all = ["golden", "inputs_out"])]
+    pub more: Vec<PathBuf>,
     /// What runs it.
     #[arg(long, default_value = "cranelift", value_parser = backends())]
     pub backend: BackendName,

@@ -1,11 +1,26 @@
 //! `weft check`
 
+use std::path::Path;
+
 use super::args::CheckArgs;
 use super::out::{MAX_FILE, Out};
 use super::{End, backend, compile_options, load_options, table};
 use crate::driver::{CheckOptions, Failure, Place, TensorFile, Watch, check as run_check, encode_outputs, later, load};
 
 pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
+    let mut end = check_one(args, &args.layer.file, out)?;
+    for file in &args.more {
+        if !out.json() {
+            out.text("\n")?;
+        }
+        // A mismatch does not keep the others from being shown.
+        let next = check_one(args, file, out)?;
+        end = if end == End::Good { next } else { end };
+    }
+    Ok(end)
+}
+
+fn check_one(args: &CheckArgs, file: &Path, out: &mut Out) -> Result<End, Failure> {
     if args.grad {
         return Err(later("`--grad`", "leave it out: outputs are checked without it").into());
     }
@@ -30,7 +45,7 @@ pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
         keep_inputs: args.inputs_out.is_some(),
     };
     let mut watch = Watch::new(out);
-    let loaded = load(&args.layer.file, &load_options, &mut watch)?;
+    let loaded = load(file, &load_options, &mut watch)?;
     let report = run_check(&loaded, &options, &mut watch);
     let times = watch.times().to_vec();
     let report = match report {

@@ -51,6 +51,19 @@ goldens! {
     transformer_vq_ragged = "transformer_vq.ragged";
 }
 
+/// Several files are checked one after the other; one that disagrees decides.
+#[test]
+fn several_files() {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER).write("other.weft", LAYER.replace("layer window", "layer other"));
+    let sizes = ["-D", "b=2", "-D", "t=5"];
+    let shown = folder.weft(&[&["check", "layer.weft", "other.weft"], &sizes[..]].concat()).good().stdout();
+    assert!(shown.starts_with("window ") && shown.contains("\nother "), "{shown}");
+    folder.write("wrong.weft", "layer wrong {}");
+    folder.weft(&[&["check", "layer.weft", "wrong.weft"], &sizes[..]].concat()).fails(1, "wrong.weft");
+    folder.weft(&["check", "layer.weft", "other.weft", "--golden", "x"]).fails(2, "--golden");
+}
+
 /// The table as people see it. Times vary, and are left out.
 #[test]
 fn the_table() {

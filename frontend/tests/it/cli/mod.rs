@@ -4,6 +4,7 @@ mod check;
 mod compile;
 mod explain;
 mod fmt;
+mod memory;
 mod opt;
 mod run;
 mod schedule;
