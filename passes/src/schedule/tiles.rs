@@ -2,14 +2,14 @@
 //!
 //! A plan has the same kernels whatever its tiles. So it is made once for each candidate, and the model ([`crate::cost::model`])
 //! predicts the time of every kernel. Kernels that could be fused must have grids that agree, so all take the candidate that is best
-//! for the plan; kernels that stream a long axis, in which most of the time goes and which rarely fuse, take one of their own where
-//! it is clearly better. Choices that a schedule file pins are taken as they are.
+//! for the plan; kernels that stream a long axis or walk a recurrence, in which most of the time goes and which rarely fuse, take one
+//! of their own where it is clearly better. Choices that a schedule file pins are taken as they are.
 
 use super::{Error, Options, Pins, Scheduled};
 use crate::cost::model;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use weft_ir::kernel::{Plan, Stmt};
+use weft_ir::kernel::{OpCode, Plan, Stmt};
 
 /// Tile extents of a kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,18 +35,11 @@ impl Default for Tiles {
 /// A plan must be predicted to be this much faster than with the default tiles, a kernel than with those of the plan.
 const MARGIN: f64 = 0.95;
 
-/// The candidates, the default first.
+/// The candidates, the default first: fewer rows for short windows and large states, more for products. (Rows and widths of 128 were
+/// measured to be slower everywhere: scores and values leave the first-level cache.)
 fn candidates() -> Vec<Tiles> {
-    let mut all = vec![Tiles::default()];
-    for rows in [16, 32, 64] {
-        for width in [32, 64, 128] {
-            let tiles = Tiles { rows, stream: width, block: width, ..Tiles::default() };
-            if !all.contains(&tiles) {
-                all.push(tiles);
-            }
-        }
-    }
-    all
+    let of = |(rows, width)| Tiles { rows, stream: width, block: width, ..Tiles::default() };
+    [(32, 64), (64, 64), (16, 64), (32, 32), (16, 32)].map(of).to_vec()
 }
 
 /// Predicted seconds of every kernel, and whether it streams an axis whose length only the run knows.
@@ -66,7 +59,8 @@ pub(super) fn choose(
     }));
     let timed: Vec<(Tiles, Times)> =
         made.iter().filter_map(|(tiles, made)| made.as_ref().map(|m| (*tiles, times(&m.plan, options)))).collect();
-    let total = |times: &Times| times.values().map(|t| t.0).sum::<f64>();
+    // Kernels that choose for themselves have no say in what is best for the others.
+    let total = |times: &Times| times.values().filter(|t| !t.1).map(|t| t.0).sum::<f64>();
     let Some((base, default)) = timed.first() else { return Pins::default() };
     let (mut common, mut least) = (*base, total(default) * MARGIN);
     for (tiles, times) in &timed[1..] {
@@ -97,7 +91,11 @@ fn times(plan: &Plan, options: &Options) -> Times {
 
 fn streams(plan: &Plan, body: &[Stmt]) -> bool {
     body.iter().any(|s| match s {
-        Stmt::Loop(l) => l.domain.end().is_some_and(|e| plan.static_value(e).is_none()) || streams(plan, &l.body),
+        Stmt::Loop(l) => {
+            // A store in a loop: a recurrence, whose grid is its own.
+            let stores = l.body.iter().any(|s| matches!(s, Stmt::Inst(i) if i.op == OpCode::Store));
+            stores || l.domain.end().is_some_and(|e| plan.static_value(e).is_none()) || streams(plan, &l.body)
+        }
         Stmt::While(_) => true,
         Stmt::If(i) => streams(plan, &i.then_body) || streams(plan, &i.else_body),
         Stmt::Let(_) | Stmt::Inst(_) => false,
