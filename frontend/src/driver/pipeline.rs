@@ -151,7 +151,7 @@ pub fn executable(program: Program, watch: &mut Watch<'_>) -> Result<Executable,
         let text = clif(&program)?;
         watch.show(Phase::Emit, text);
     }
-    watch.time(Phase::Emit, || Executable::new(program)).map_err(machine)
+    watch.time(Phase::Emit, || Executable::new(program)).map_err(Fault::from)
 }
 
 /// The CLIF of every kernel.
@@ -161,17 +161,19 @@ pub fn executable(program: Program, watch: &mut Watch<'_>) -> Result<Executable,
 pub fn clif(program: &Program) -> Result<String, Fault> {
     let mut text = String::new();
     for launch in &program.launches {
-        text +=
-            &format!("; kernel {}\n{}\n", launch.kernel.name, weft_cranelift::clif(&launch.kernel).map_err(machine)?);
+        text += &format!("; kernel {}\n{}\n", launch.kernel.name, weft_cranelift::clif(&launch.kernel)?);
     }
     Ok(text)
 }
 
-fn machine(error: CompileError) -> Fault {
-    match error {
-        CompileError::Unsupported(_) | CompileError::MissingFeature { .. } => {
-            Fault::user(codes::E0605, error.to_string()).hint("`--backend interpreter` runs on every machine")
+impl From<CompileError> for Fault {
+    /// E0605 if the machine is at fault, else a bug.
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Unsupported(_) | CompileError::MissingFeature { .. } => {
+                Self::user(codes::E0605, error.to_string()).hint("`--backend interpreter` runs on every machine")
+            }
+            bug => Self::bug(bug),
         }
-        bug => Fault::bug(bug),
     }
 }

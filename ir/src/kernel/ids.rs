@@ -48,6 +48,9 @@ impl AxisSet {
     /// No axis: the shape of a rank-0 tile.
     pub const EMPTY: Self = Self(0);
 
+    /// The set of all axes that a kernel can have.
+    pub const ALL: Self = Self(u64::MAX);
+
     /// The set of one axis.
     pub fn one(axis: AxisId) -> Self {
         Self(1u64.checked_shl(axis.0).unwrap_or(0))

@@ -1,6 +1,6 @@
 //! Which axes are long.
 
-use weft_ir::graph::{DomainId, Extent, Graph, Role};
+use weft_ir::graph::{AxisId, DomainId, Extent, Graph, Role};
 
 /// Does the extent of a domain grow with the length of a sequence? See the head of [`crate::canon`].
 #[must_use]
@@ -19,6 +19,18 @@ pub fn is_long_domain(graph: &Graph, domain: DomainId) -> bool {
             let first_runtime =
                 graph.domains().iter().position(|o| o.extent == Extent::Runtime) == Some(domain.index());
             d.role == Role::Time || (!batch_of_another && (shared || !first_runtime))
+        }
+    }
+}
+
+/// Does the extent of an axis depend on the position of a batch?
+pub(super) fn has_extent_of(graph: &Graph, axis: AxisId, batch: AxisId) -> bool {
+    let mut domain = graph.axis(axis).domain;
+    loop {
+        match graph.domain(domain).extent {
+            Extent::Derived { base, .. } => domain = base,
+            Extent::Ragged(b) => return b == batch,
+            _ => return false,
         }
     }
 }

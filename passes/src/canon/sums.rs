@@ -8,6 +8,7 @@
 //! that mention them. A sum over several long axes is one in the other, that with the fewest long axes in its result inside.
 
 use super::Canon;
+use super::axes::has_extent_of;
 use super::fingerprint::{bound_name, use_of};
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::DType;
@@ -186,6 +187,10 @@ impl Canon {
             return Ok(None);
         }
         for &a in &short {
+            // The lengths of documents have no meaning without the documents.
+            if axes.iter().any(|&x| has_extent_of(&self.g, x, a)) {
+                continue;
+            }
             if gs.iter().any(|&g| self.g.free(g).contains(a)) {
                 continue;
             }

@@ -49,8 +49,8 @@ codes! {
     }
     E0110 = "module without that name" {
         "`use a.b.{f, g}` takes the named functions and groups of a module, and each must be defined there: what that module itself uses is not passed on.",
-        wrong: "$ weft check layer.weft  # with `use lib.{norm}`, and no `norm` in lib.weft",
-        right: "$ weft check layer.weft  # with `use lib.{rms_norm}`",
+        wrong: "$ weft check misused.weft  # with `use lib.{norm}`, and no `norm` in lib.weft",
+        right: "$ weft check used.weft  # with `use lib.{rms_norm}`",
     }
     E0111 = "which layer is meant" {
         "A file may hold several layers. Where it does, `--layer NAME` says which of them is meant.",

@@ -20,6 +20,11 @@ impl Clocks {
                 self.not(args[0]).into_iter().chain(self.known_support(args[2])).collect()
             }
             Op::Map(MapFn::Mul) => self.supports(&args),
+            // These are zero where all of their operands are.
+            Op::Map(MapFn::Add | MapFn::Sub | MapFn::Min | MapFn::Max) => {
+                let others: Vec<Vec<NodeId>> = args[1..].iter().map(|&a| self.known_support(a)).collect();
+                self.known_support(args[0]).into_iter().filter(|c| others.iter().all(|o| o.contains(c))).collect()
+            }
             Op::Map(MapFn::Div | MapFn::Div0 | MapFn::Neg) | Op::Cast(_) | Op::Stop => self.known_support(args[0]),
             Op::Ein { axes, guards } => {
                 let (guards, factors) = args.split_at(*guards as usize);

@@ -67,6 +67,8 @@ fn leaks_in_other_guises() {
         // zero outside of the window, but the threshold has seen everything
         "let k[t] = kth[j](x[j], 2)\n out y[t] = sum(j: (if j <= t then 1 else 0) * x[j]) + k",
         "let w[t,j] = if j <= t then exp(x[j]) else 0\n out y[t] = sum(j: w * x[j]) / sum(j: w + 1)",
+        // a sum is zero only where both of its terms are
+        "let w[t,j] = (if j <= t then 1 else 0) + (if j <= t + 1 then 2 else 0)\n out y[t] = sum(j: w * x[j])",
     ];
     for e in leaks {
         let found = messages(&layer(e), &Settings::default());
@@ -77,6 +79,7 @@ fn leaks_in_other_guises() {
         "out y[t] = sum(j: (if j <= t then x[j] else 0) * x[j])",
         "let w[t,j] = if j <= t then exp(x[j]) else 0\n out y[t] = div0(sum(j: w * x[j]), sum(j: w))",
         "let a[t] = if t >= 2 then x[t - 2] else 0\n out y[t] = if t + 1 < t + 2 then a else x",
+        "let w[t,j] = (if j <= t then exp(x[j]) else 0) - (if j <= t and t - j < 3 then 1 else 0)\n out y[t] = sum(j: w * x[j])",
         // late enough to be shifted back
         "let a[t] = sum(j: x[j] where j < t - 3)\n out y[t] = if t >= 2 then a[t - 2] else 0",
         "out s[t,j] = x * x[j]",

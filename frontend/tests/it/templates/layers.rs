@@ -1,6 +1,7 @@
 //! Every held-out layer and every layer of the gallery, all the way: one token, ragged documents, a prime number of tokens.
 
 use super::examples::EXAMPLES;
+use super::random::Random;
 use super::road::{Case, Failure, Stage, travel};
 use crate::support::root;
 use weft_passes::schedule::Tiles;
@@ -63,6 +64,28 @@ fn the_gallery() {
     for example in EXAMPLES.iter().filter(|e| e.file.starts_with("gallery/")) {
         survives(example.file, |lengths| example.case(&[], lengths));
     }
+}
+
+/// Every held-out layer at tiles and lengths that nobody chose.
+#[test]
+fn random_tiles() {
+    let first: u64 = std::env::var("WEFT_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let mut failures = Vec::new();
+    for (n, name) in (0u64..).zip(NAMES).filter(|(_, name)| !REFUSED.iter().any(|r| r.0 == **name)) {
+        let text = text(name);
+        for round in 0..super::effort() as u64 {
+            let mut r = Random(first + 1000 * n + round);
+            let lengths: Vec<usize> = (0..=r.below(2)).map(|_| r.pick(&[1, 2, 3, 5, 7, 8, 11, 16, 23])).collect();
+            let mut case = Case::new(&text, &[], &lengths);
+            let mut tile = || r.pick(&[1, 2, 3, 4, 5, 7, 16]);
+            case.tiles = Tiles { rows: tile(), stream: tile(), block: tile(), depth: tile(), vector: tile() };
+            case.seed = 1 + round;
+            if let Err(f) = travel(&case) {
+                failures.push(format!("{name} {lengths:?} {:?} seed {}: {f}", case.tiles, case.seed));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
 /// What is refused for good reasons says which value, and how the output reaches it.

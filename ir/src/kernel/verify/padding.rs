@@ -192,6 +192,12 @@ impl Checker<'_> {
         self.note(inst, a, b);
     }
 
+    /// Are these integers that index arithmetic makes?
+    fn are_positions(&self, values: &[ValueId]) -> bool {
+        let is_position = |v: &ValueId| self.defs.inst(*v).is_some_and(|i| i.op == OpCode::Index);
+        values.len() == 2 && values.iter().all(is_position)
+    }
+
     fn no_padding(&mut self, axes: AxisSet, what: &str) {
         for axis in axes.iter().filter_map(|a| self.kernel.axis(a)) {
             let name = axis.name.clone();
@@ -223,7 +229,8 @@ impl Checker<'_> {
             (OpCode::Fill, _) => match attrs.value {
                 Some(Literal::Float(x)) if x == f64::NEG_INFINITY => (out.least, out.wild) = (axes, axes),
                 Some(Literal::Float(x)) if x == f64::INFINITY => (out.greatest, out.wild) = (axes, axes),
-                Some(Literal::Float(0.0) | Literal::Int(0) | Literal::Bool(false)) => out.zero = axes,
+                // Spread over whatever axis, it stays 0 there.
+                Some(Literal::Float(0.0) | Literal::Int(0) | Literal::Bool(false)) => out.zero = AxisSet::ALL,
                 _ => {}
             },
             (OpCode::Online, _) => {
@@ -269,9 +276,16 @@ impl Checker<'_> {
                 out.least = if inst.args.len() == 1 && inst.op != OpCode::Map { a.least } else { AxisSet::EMPTY };
                 out.greatest = if inst.args.len() == 1 && inst.op != OpCode::Map { a.greatest } else { AxisSet::EMPTY };
             }
+            // Where it is true the element exists: what a guard says, as a tile.
+            (OpCode::Map, Some(f)) if comparison(f).is_some() && self.are_positions(&inst.args) => {
+                let cmp = comparison(f).unwrap_or(Cmp::Eq);
+                let [lhs, rhs] = [0, 1].map(|n| inst.args.get(n).map_or(Expr::Const(0), |v| Expr::Value(*v)));
+                out.zero = self.excluded(&Guard::from(Atom { lhs, cmp, rhs }), axes, axes);
+            }
             (OpCode::Select, _) => {
                 let c = inst.args.get(2).map_or(Padded::default(), |v| self.padded_value(*v));
-                out.zero = b.zero.intersection(c.zero).union(a.zero.intersection(c.zero));
+                out.wild = a.wild.union(b.wild.minus(a.zero)).union(c.wild).intersection(axes);
+                out.zero = b.zero.intersection(c.zero).union(a.zero.intersection(c.zero)).intersection(axes);
                 out.least = b.least.intersection(c.least).union(a.zero.intersection(c.least));
                 out.greatest = b.greatest.intersection(c.greatest).union(a.zero.intersection(c.greatest));
             }
@@ -289,4 +303,15 @@ impl Checker<'_> {
             self.padded.insert(*r, out);
         }
     }
+}
+
+fn comparison(f: MapFn) -> Option<Cmp> {
+    Some(match f {
+        MapFn::Lt => Cmp::Lt,
+        MapFn::Le => Cmp::Le,
+        MapFn::Gt => Cmp::Gt,
+        MapFn::Ge => Cmp::Ge,
+        MapFn::Eq => Cmp::Eq,
+        _ => return None,
+    })
 }

@@ -155,6 +155,34 @@ const CASES: &[(&str, &str)] = &[
       } STORE",
     ),
     (
+        "a dot whose operands are 0 where a comparison of positions says so is accepted",
+        "%l = loop j0 at p over j in dense(0, T[b]) carry (%s = %z) {
+        %k = load x[b, p, d] where [p < T[b]]
+        %k1 = load x[b, p, e] where [p < T[b]] else 0.0
+        %at = index at p as i32
+        %end = index at T[b] as i32
+        %ok = lt %at, %end
+        %zero = fill 0.0 as f64
+        %k2 = select %ok, %k, %zero
+        %a = dot %k2, %k1 over j
+        yield %s
+      } STORE",
+    ),
+    (
+        "a comparison of positions that lets padding through does not make operands of a dot 0",
+        "%l = loop j0 at p over j in dense(0, T[b]) carry (%s = %z) {
+        %k = load x[b, p, d] where [p < T[b]]
+        %k1 = load x[b, p, e] where [p < T[b]] else 0.0
+        %at = index at p as i32
+        %end = index at T[b] as i32
+        %ok = le %at, %end
+        %zero = fill 0.0 as f64
+        %k2 = select %ok, %k, %zero
+        %a = dot %k2, %k1 over j
+        yield %s
+      } STORE",
+    ),
+    (
         "selection excludes padding",
         "loop j0 at p over j in dense(0, T[b]) {
         %k = load code[b, p] where [p < T[b]] else 0

@@ -188,6 +188,7 @@ impl Emitter<'_, '_> {
         let step = self.s.tiles.stream;
         let name = self.axis_name(loop_axis);
         let tile = self.kb.axis(&name, step);
+        let last = range.hi.clone();
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
         // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
         let terms: Vec<NodeId> = s.terms.iter().flat_map(|t| t.mantissas.iter().chain(&t.scale).copied()).collect();
@@ -207,8 +208,8 @@ impl Emitter<'_, '_> {
         // What the start of the loop ensures need not be asked of each element.
         let asked: Vec<NodeId> = bounding.into_iter().filter(|&g| !self.starts_inside(g, loop_axis)).collect();
         let mut guard = self.guard(&asked)?;
-        let exists = Guard::from(Expr::Var(body.pos).lt(extent));
-        guard.atoms.extend(exists.atoms.iter().cloned());
+        guard.atoms.push(Expr::Var(body.pos).lt(extent));
+        let exists = Guard::from(Expr::Var(body.pos).lt(last));
         for c in opaque {
             let v = self.value(c)?;
             guard.opaque.push(v);
@@ -222,7 +223,7 @@ impl Emitter<'_, '_> {
         Ok(inner.replaced(&results))
     }
 
-    /// What one step of a stream adds to the accumulators, where a guard holds and the streamed position exists.
+    /// What one step of a stream adds to the accumulators, where a guard holds and the streamed position is in its range.
     #[expect(clippy::too_many_arguments, reason = "one stream of a kernel, where its loop stands")]
     fn accumulate(
         &mut self,

@@ -21,11 +21,11 @@ choices! {
     /// Query heads and the key heads that they share.
     Heads: "one" | "several" | "grouped";
     /// What is done to the input first.
-    Norm: "none" | "rms" | "convolution" | "over time" | "kept tokens" | "embedding" | "running sum";
+    Norm: "none" | "rms" | "convolution" | "over time" | "kept tokens" | "embedding" | "running sum" | "rms of the past";
     /// How keys are made of the input.
-    Key: "linear" | "convolution" | "recurrence" | "restarted recurrence" | "codes" | "rms" | "recurrence and convolution";
+    Key: "linear" | "convolution" | "recurrence" | "restarted recurrence" | "codes" | "rms" | "recurrence and convolution" | "recurrence with decay per channel";
     /// How values are made.
-    Value: "linear" | "activated" | "recurrence" | "slice of the input";
+    Value: "linear" | "activated" | "recurrence" | "slice of the input" | "routed";
     /// What positions do.
     Position: "none" | "rope pairs" | "rope halves" | "slope per head" | "table of distances" | "table of distances per head" | "every other distance" | "two distances";
     /// What a query may see.
@@ -34,14 +34,16 @@ choices! {
     Selection: "none" | "top" | "top, softly" | "top of chunk ends" | "top for each query";
     /// What the scores of the selection are.
     Score: "linear" | "growing" | "normalised over time" | "of the key";
+    /// What bounds the scores.
+    Cap: "none" | "tanh";
     /// How scores become weights.
-    Mixer: "softmax" | "sum" | "positive kernel" | "decay" | "retention" | "state" | "softmax by hand" | "two softmaxes" | "mean" | "state with gates" | "memory" | "blocks" | "two layers" | "selective state" | "nonlinear state";
+    Mixer: "softmax" | "sum" | "positive kernel" | "decay" | "retention" | "state" | "softmax by hand" | "two softmaxes" | "mean" | "state with gates" | "memory" | "blocks" | "two layers" | "selective state" | "nonlinear state" | "gated softmaxes" | "ragged memory";
     /// A factor of the output.
     Gate: "none" | "silu" | "per head";
     /// An addend.
     Bias: "none" | "output" | "residual" | "score of the key";
     /// A further output.
-    Extra: "none" | "codes or counts" | "mean square" | "normaliser" | "running mean" | "keys" | "largest score";
+    Extra: "none" | "codes or counts" | "mean square" | "normaliser" | "running mean" | "keys" | "largest score" | "mean of documents" | "mean value" | "best channel" | "best key";
 }
 
 /// Answers to all questions, in the order of [`CHOICES`].
@@ -178,6 +180,9 @@ fn input(x: &mut Text, is: Is<'_>) {
         x.line("let xn[b,t,e] = x + (if 0 <= word < S then table[word,e] else 0)");
     } else if is(Choice::Norm, "running sum") {
         x.line("let xn[b,t,e] = sum(j: x[b,j,e] where j <= t) / (t + 1)");
+    } else if is(Choice::Norm, "rms of the past") {
+        x.line("let past[b,t] = sum(j: mean(e: x[b,j,e]^2) where j <= t) / (t + 1)");
+        x.line("let xn[b,t,e] = x / sqrt(past + 1e-3)");
     } else {
         x.line("let xn[b,t,e] = x");
     }
@@ -196,6 +201,12 @@ fn keys(x: &mut Text, is: Is<'_>) {
     }
     if is(Choice::Key, "restarted recurrence") {
         x.recurrence("k2", key, true);
+        key = "k2";
+    }
+    if is(Choice::Key, "recurrence with decay per channel") {
+        x.param("wf[kv,d,e]");
+        x.line("let keep_k[b,t,kv,d] = exp(-softplus(sum(e: wf * xn)))");
+        x.line("rec k2[b,t,kv,d] = (1 - keep_k) * k0 + (if t == 0 then 0 else keep_k * k2[b, t - 1, kv, d])");
         key = "k2";
     }
     if is(Choice::Key, "rms") {
@@ -226,6 +237,15 @@ fn keys(x: &mut Text, is: Is<'_>) {
 fn values(x: &mut Text, is: Is<'_>) {
     if is(Choice::Value, "slice of the input") {
         x.line("let v[b,t,kv,d] = xn[b, t, kv*D + d]");
+        return;
+    }
+    if is(Choice::Value, "routed") {
+        x.size("S = 4");
+        x.index("c: S");
+        x.param("wroute[c,e]");
+        x.param("we[c,kv,d,e]");
+        x.line("let route[b,t,c] = softmax[c](sum(e: wroute * xn))");
+        x.line("let v[b,t,kv,d] = sum(c: route * sum(e: we * xn))");
         return;
     }
     x.param("wv[kv,d,e]");
@@ -269,6 +289,9 @@ fn score(x: &mut Text, is: Is<'_>) -> String {
     if is(Choice::Bias, "score of the key") {
         x.param("u[h,d]");
         score += " + sum(d: u * k[b,j,group,d])";
+    }
+    if is(Choice::Cap, "tanh") {
+        score = format!("2 * tanh(({score}) / 2)");
     }
     x.line(format!("let s[b,t,h,j] = {score}"));
     score
@@ -393,6 +416,20 @@ fn mix(x: &mut Text, is: Is<'_>, _: &str, sees: &str) {
         x.line(format!("let p1[b,t,h,j] = softmax[j](s where {sees})"));
         x.line("let p2[b,t,h,j] = softmax[j](-s where j <= t)");
         x.line(format!("let o[b,t,h,d] = sum(j: p1 * {v}) + sigmoid(mixed) * sum(j: p2 * v[b,j,group,d])"));
+    } else if m("gated softmaxes") {
+        x.param("wm[h,e]");
+        x.line("let mixed[b,t,h] = sigmoid(sum(e: wm * xn))");
+        x.line(format!("let p1[b,t,h,j] = softmax[j](s where {sees})"));
+        x.line("let p2[b,t,h,j] = softmax[j](s / 2 where j <= t and t - j < 2 * (h + 2))");
+        x.line(format!("let o[b,t,h,d] = sum(j: (mixed * p1 + (1 - mixed) * p2) * {v} where j <= t)"));
+    } else if m("ragged memory") {
+        x.axes.push("m");
+        x.input("mem[b,m,e]");
+        x.input("held[b]: i32");
+        x.line("let km[b,m,kv,d] = sum(e: wk * mem)");
+        x.line(format!("let p[b,t,h,j] = softmax[j](s where {sees})"));
+        x.line("let pm[b,t,h,m] = softmax[m](sum(d: q * km[b,m,group,d]) where m < held)");
+        x.line(format!("let o[b,t,h,d] = sum(j: p * {v}) + sum(m: pm * km[b,m,group,d])"));
     } else if m("memory") {
         x.axes.push("m");
         x.input("mem[b,m,e]");
@@ -481,5 +518,13 @@ fn extra(x: &mut Text, is: Is<'_>, sees: &str) {
         x.line("out keys[b,t,kv,d] = k");
     } else if e("largest score") {
         x.line("out top_score[b,t,h] = max(j: s where j <= t)");
+    } else if e("mean of documents") {
+        x.line("out document[b,e] = mean(t: xn)");
+    } else if e("mean value") {
+        x.line("out mean_value[h,d] = mean(b, t: o)");
+    } else if e("best channel") {
+        x.line("out best[b,t,h] = argmax(d: o)");
+    } else if e("best key") {
+        x.line("out best[b,t,h] = argmax(j: s where j <= t)");
     }
 }
