@@ -59,7 +59,7 @@ fn several_files() {
     let sizes = ["-D", "b=2", "-D", "t=5"];
     let shown = folder.weft(&[&["check", "layer.weft", "other.weft"], &sizes[..]].concat()).good().stdout();
     assert!(shown.starts_with("window ") && shown.contains("\nother "), "{shown}");
-    folder.write("wrong.weft", "layer wrong {}");
+    folder.write("wrong.weft", "layer wrong {\n  axis b, t: time\n  in x[b,t]\n  out y[b,t] = z\n}\n");
     folder.weft(&[&["check", "layer.weft", "wrong.weft"], &sizes[..]].concat()).fails(1, "wrong.weft");
     folder.weft(&["check", "layer.weft", "other.weft", "--golden", "x"]).fails(2, "--golden");
 }
