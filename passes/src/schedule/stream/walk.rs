@@ -270,7 +270,8 @@ impl Emitter<'_, '_> {
                         let v = self.value(x)?;
                         // A weight is 0 on padding, and so must be what it multiplies.
                         values.push(if self.s.is_wild(x) {
-                            self.guarded(v, guard)?
+                            let atoms = guard.atoms.iter().chain(&exists.atoms).cloned().collect();
+                            self.guarded(v, &Guard { atoms, opaque: guard.opaque.clone() })?
                         } else if self.s.is_zero_on_padding(x) {
                             v
                         } else {

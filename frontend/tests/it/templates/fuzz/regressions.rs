@@ -40,6 +40,12 @@ fn factors_of_weights_are_zero_behind_the_end() {
     for norm in ["rms", "running sum"] {
         let answers = [(Choice::Norm, norm), (Choice::Value, "slice of the input")];
         survives(&answers, &[("D", 2)], &[1], Tiles::default(), 0x18ad6);
+        let window = [answers[0], answers[1], (Choice::Mask, "sink and window")];
+        survives(&window, &[("D", 2)], &[1], Tiles::default(), 0x324ba);
+    }
+    let answers = [(Choice::Norm, "rms of the past"), (Choice::Value, "slice of the input")];
+    for more in [(Choice::Mask, "sink and window"), (Choice::Selection, "top of chunk ends")] {
+        survives(&[answers[0], answers[1], more], &[("D", 2), ("K", 50)], &[1], Tiles::default(), 0x324f4);
     }
 }
 
