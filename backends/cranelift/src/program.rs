@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use weft_ir::kernel::{Literal, Role};
-use weft_ir::loops::Elem;
+use weft_ir::loops::{Elem, to_bf16};
 use weft_ir::program::{Argument, Program};
 use weft_runtime::{Buffer, BufferId, Kernel, Memory, Pool, Region, RuntimeError};
 
@@ -26,6 +26,8 @@ pub enum Data {
     I64(Vec<i64>),
     /// Truth values, one byte each, 0 or 1.
     Bool(Vec<u8>),
+    /// bfloat16, as bits.
+    Bf16(Vec<u16>),
 }
 
 impl Data {
@@ -38,6 +40,7 @@ impl Data {
             Self::I32(_) => Elem::I32,
             Self::I64(_) => Elem::I64,
             Self::Bool(_) => Elem::Bool,
+            Self::Bf16(_) => Elem::Bf16,
         }
     }
 
@@ -50,6 +53,7 @@ impl Data {
             Self::I32(x) => x.len(),
             Self::I64(x) => x.len(),
             Self::Bool(x) => x.len(),
+            Self::Bf16(x) => x.len(),
         }
     }
 
@@ -293,6 +297,7 @@ impl Run<'_> {
             Data::I32(x) => self.memory.write::<i32>(region)?.copy_from_slice(x),
             Data::I64(x) => self.memory.write::<i64>(region)?.copy_from_slice(x),
             Data::Bool(x) => self.memory.write::<u8>(region)?.copy_from_slice(x),
+            Data::Bf16(x) => self.memory.write::<u16>(region)?.copy_from_slice(x),
         }
         Ok(())
     }
@@ -314,6 +319,7 @@ impl Run<'_> {
             Elem::I32 => Data::I32(self.memory.read(region)?.to_vec()),
             Elem::I64 => Data::I64(self.memory.read(region)?.to_vec()),
             Elem::Bool => Data::Bool(self.memory.read(region)?.to_vec()),
+            Elem::Bf16 => Data::Bf16(self.memory.read(region)?.to_vec()),
         })
     }
 
@@ -355,7 +361,7 @@ fn check_range(name: &str, data: &Data, (lo, hi): (i64, i64)) -> Result<(), RunE
     let found = match data {
         Data::I32(x) => x.iter().map(|x| i64::from(*x)).enumerate().find(|(_, x)| outside(x)),
         Data::I64(x) => x.iter().copied().enumerate().find(|(_, x)| outside(x)),
-        Data::F32(_) | Data::F64(_) | Data::Bool(_) => None,
+        Data::F32(_) | Data::F64(_) | Data::Bool(_) | Data::Bf16(_) => None,
     };
     match found {
         None => Ok(()),
@@ -371,6 +377,8 @@ fn fill(memory: &mut Memory<'_>, region: Region, elem: Elem, init: Literal) -> R
         #[allow(clippy::cast_possible_truncation, reason = "a constant is rounded to the type it stands in")]
         Elem::F32 => memory.write::<f32>(region)?.fill(float as f32),
         Elem::F64 => memory.write::<f64>(region)?.fill(float),
+        #[allow(clippy::cast_possible_truncation, reason = "a constant is rounded to the type it stands in")]
+        Elem::Bf16 => memory.write::<u16>(region)?.fill(to_bf16(float as f32)),
         #[allow(clippy::cast_possible_truncation, reason = "a constant wraps to the type it stands in")]
         Elem::I32 => memory.write::<i32>(region)?.fill(int as i32),
         Elem::I64 => memory.write::<i64>(region)?.fill(int),

@@ -8,7 +8,7 @@ use super::bind::{Bound, Length};
 use super::fault::Fault;
 use super::load::Loaded;
 use super::pipeline::{self, Backend, CompileOptions, Planned};
-use super::tensors::to_f32;
+use super::tensors::{from_bf16, to_f32};
 use super::watch::{Phase, Watch};
 use crate::diagnostics::codes;
 use weft_cranelift::program::{Data, Executable, Length as Lengths, Run, RunError};
@@ -17,7 +17,7 @@ use weft_ir::eval::{self, Elements, Evaluator, Tensor};
 use weft_ir::graph::{AxisId, AxisSet, Extent, Graph, NodeId};
 use weft_ir::kernel::Role;
 use weft_ir::kernel::interp::{self, Counts};
-use weft_ir::loops::Elem;
+use weft_ir::loops::{Elem, to_bf16};
 use weft_ir::program::Program;
 use weft_passes::schedule::Decision;
 use weft_runtime::Pool;
@@ -263,6 +263,7 @@ fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bou
             // Integers of a run are counts and positions, far below 2^53.
             Data::I64(x) => x.iter().map(|&v| v as f64).collect(),
             Data::Bool(x) => x.iter().map(|&v| f64::from(v)).collect(),
+            Data::Bf16(x) => x.iter().map(|&v| from_bf16(v)).collect(),
         };
         Some((shape?, values))
     };
@@ -293,6 +294,7 @@ fn data(tensor: &Tensor, elem: Elem) -> Data {
     match elem {
         Elem::F32 => Data::F32(floats().into_iter().map(to_f32).collect()),
         Elem::F64 => Data::F64(floats()),
+        Elem::Bf16 => Data::Bf16(floats().into_iter().map(|x| to_bf16(to_f32(x))).collect()),
         // Bounds were checked where the input was bound.
         Elem::I32 => Data::I32(ints().into_iter().map(|i| i32::try_from(i).unwrap_or(i32::MAX)).collect()),
         Elem::I64 => Data::I64(ints()),

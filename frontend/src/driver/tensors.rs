@@ -11,6 +11,7 @@ use crate::diagnostics::codes;
 use crate::sema::Number;
 use weft_ir::DType;
 use weft_ir::eval::{Elements, Tensor};
+use weft_ir::loops::to_bf16;
 
 /// The contents of a tensor file. Floats of all widths are float64 here, integers 64-bit; both conversions are exact.
 #[derive(Clone, Default, Debug)]
@@ -93,8 +94,8 @@ fn elements(view: &TensorView<'_>) -> Option<Elements> {
     })
 }
 
-fn from_bf16(bits: u16) -> f64 {
-    f64::from(f32::from_bits(u32::from(bits) << 16))
+pub(crate) fn from_bf16(bits: u16) -> f64 {
+    f64::from(weft_ir::loops::from_bf16(bits))
 }
 
 fn from_f16(bits: u16) -> f64 {
@@ -112,15 +113,6 @@ fn from_f16(bits: u16) -> f64 {
 #[allow(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
 pub(crate) fn to_f32(x: f64) -> f32 {
     x as f32
-}
-
-/// The nearest bfloat16 of a float32, ties to even.
-pub(crate) fn to_bf16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    if x.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// The value after rounding to a type; float64 and integers stay.

@@ -1,6 +1,6 @@
 //! Typed arrays: the memory of the interpreter.
 
-use super::scalar::Scalar;
+use super::scalar::{self, Scalar};
 use super::types::Elem;
 
 /// Elements of one type.
@@ -16,6 +16,8 @@ pub enum Array {
     F32(Vec<f32>),
     /// Double-precision floats.
     F64(Vec<f64>),
+    /// bfloat16, as bits.
+    Bf16(Vec<u16>),
 }
 
 macro_rules! each {
@@ -26,6 +28,7 @@ macro_rules! each {
             Array::I64($x) => $body,
             Array::F32($x) => $body,
             Array::F64($x) => $body,
+            Array::Bf16($x) => $body,
         }
     };
 }
@@ -40,6 +43,7 @@ impl Array {
             Self::I64(_) => Elem::I64,
             Self::F32(_) => Elem::F32,
             Self::F64(_) => Elem::F64,
+            Self::Bf16(_) => Elem::Bf16,
         }
     }
 
@@ -64,10 +68,11 @@ impl Array {
             Elem::I64 => Self::I64(vec![0; len]),
             Elem::F32 => Self::F32(vec![0.0; len]),
             Elem::F64 => Self::F64(vec![0.0; len]),
+            Elem::Bf16 => Self::Bf16(vec![0; len]),
         }
     }
 
-    /// One element.
+    /// One element, as the value that a load gives.
     #[must_use]
     pub fn get(&self, i: usize) -> Option<Scalar> {
         Some(match self {
@@ -76,10 +81,11 @@ impl Array {
             Self::I64(v) => Scalar::I64(*v.get(i)?),
             Self::F32(v) => Scalar::F32(*v.get(i)?),
             Self::F64(v) => Scalar::F64(*v.get(i)?),
+            Self::Bf16(v) => Scalar::F32(scalar::from_bf16(*v.get(i)?)),
         })
     }
 
-    /// Replaces one element; `None` if there is no such element or its type differs.
+    /// Replaces one element, as a store does; `None` if there is no such element or its type differs.
     pub(super) fn set(&mut self, i: usize, x: Scalar) -> Option<()> {
         match (self, x) {
             (Self::Bool(v), Scalar::Bool(x)) => *v.get_mut(i)? = x,
@@ -87,6 +93,7 @@ impl Array {
             (Self::I64(v), Scalar::I64(x)) => *v.get_mut(i)? = x,
             (Self::F32(v), Scalar::F32(x)) => *v.get_mut(i)? = x,
             (Self::F64(v), Scalar::F64(x)) => *v.get_mut(i)? = x,
+            (Self::Bf16(v), Scalar::F32(x)) => *v.get_mut(i)? = scalar::to_bf16(x),
             _ => return None,
         }
         Some(())

@@ -180,14 +180,14 @@ impl KernelBuilder {
         self.constant(Ty::BOOL, Const::Bool(x))
     }
 
-    /// Zero (or false) of any data type.
+    /// Zero (or false) of any data type; for `bf16` memory of the type that is loaded from it.
     pub fn zero(&mut self, ty: Ty) -> Value {
         let zero = match ty.elem() {
             Elem::Bool => Const::Bool(false),
             Elem::I32 | Elem::I64 => Const::Int(0),
-            Elem::F32 | Elem::F64 => Const::Float(0.0),
+            Elem::F32 | Elem::F64 | Elem::Bf16 => Const::Float(0.0),
         };
-        self.constant(ty, zero)
+        self.constant(ty.with_elem(ty.elem().in_register()), zero)
     }
 
     /// The integer that a value is known to be.
@@ -378,7 +378,7 @@ impl KernelBuilder {
 
     /// Load by any pattern, with or without a mask.
     pub fn load_as(&mut self, reference: Reference, lanes: u16) -> Value {
-        let elem = self.ty(reference.place.ptr).elem();
+        let elem = self.ty(reference.place.ptr).elem().in_register();
         self.op(Ty::vector(elem, lanes), Op::Load(reference))
     }
 
@@ -394,7 +394,7 @@ impl KernelBuilder {
 
     /// Transposing load: lane `l` of result `j` is `place[l * stride + j]`, for `lanes` rows and four columns.
     pub fn load_block(&mut self, place: Place, stride: Value, lanes: u16) -> [Value; 4] {
-        let ty = Ty::vector(self.ty(place.ptr).elem(), lanes);
+        let ty = Ty::vector(self.ty(place.ptr).elem().in_register(), lanes);
         let columns = [self.fresh(ty), self.fresh(ty), self.fresh(ty), self.fresh(ty)];
         self.push(Stmt::LoadBlock { columns, place, stride });
         columns

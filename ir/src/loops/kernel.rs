@@ -235,7 +235,7 @@ pub enum Op {
     Reduce(Reduction, Value),
     /// The pointer some number (`i64`) of elements further on.
     Advance(Value, Value),
-    /// Load of the result type.
+    /// Load of the result type (`f32` from `bf16` memory).
     Load(Reference),
     /// Intrinsic function.
     Call(Function, SmallVec<[Value; 2]>),

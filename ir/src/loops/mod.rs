@@ -19,6 +19,10 @@
 //! their order of summation (see [`Reduction`]), so results do not depend on that width. Truth values are `bool`; a
 //! backend represents a `bool` vector as masks, in memory each is a byte.
 //!
+//! # Storage types
+//! `bf16` is a type of elements of buffers and scratch, never of values: a load from such memory gives `f32`, a store takes `f32`
+//! and rounds to nearest, ties to even; a NaN is stored as the bits `7fc0`.
+//!
 //! # Memory
 //! A [`Place`] is `ptr[index + offset]`, counted in elements, so a constant offset is free and one index serves a whole
 //! register block. Loads and stores are contiguous, strided or indexed, with an optional mask; a masked-off lane does not
@@ -86,7 +90,7 @@ pub use kernel::{
 };
 pub use ops::{Binary, Compare, Domain, Function, Reduction, Unary};
 pub use parse::{ParseError, parse};
-pub use scalar::Scalar;
+pub use scalar::{Scalar, from_bf16, to_bf16};
 pub use tidy::tidy;
 pub use types::{Elem, LANE_QUANTUM, MAX_LANES, Space, Ty};
 pub use verify::{MAX_DEPTH, VerifyError, verify};

@@ -19,6 +19,24 @@ pub enum Scalar {
     F64(f64),
 }
 
+/// The bfloat16 to which a store rounds: the nearest, ties to even; a NaN becomes the one with the bits `7fc0`.
+#[must_use]
+pub fn to_bf16(x: f32) -> u16 {
+    if x.is_nan() {
+        return 0x7fc0;
+    }
+    let bits = x.to_bits();
+    // The sum cannot overflow: infinity, the largest pattern left, has zeros below.
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    u16::try_from(rounded).unwrap_or(0)
+}
+
+/// The value of a bfloat16.
+#[must_use]
+pub fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
 /// Quotient rounded down; `None` where the divisor is 0 or the quotient overflows.
 pub(crate) fn div_floor(a: i64, b: i64) -> Option<i64> {
     let (q, r) = (a.checked_div(b)?, a.checked_rem(b)?);
@@ -41,14 +59,14 @@ fn modulo(a: i64, b: i64) -> i64 {
 }
 
 impl Scalar {
-    /// Zero or false.
+    /// Zero or false, as a value of the type that a load from such memory gives.
     #[must_use]
     pub fn zero(elem: Elem) -> Self {
         match elem {
             Elem::Bool => Self::Bool(false),
             Elem::I32 => Self::I32(0),
             Elem::I64 => Self::I64(0),
-            Elem::F32 => Self::F32(0.0),
+            Elem::F32 | Elem::Bf16 => Self::F32(0.0),
             Elem::F64 => Self::F64(0.0),
         }
     }
@@ -232,7 +250,8 @@ impl Scalar {
                     Elem::Bool => Self::Bool($x != $zero),
                     Elem::I32 => Self::I32($x as i32),
                     Elem::I64 => Self::I64($x as i64),
-                    Elem::F32 => Self::F32($x as f32),
+                    // No value has the type bf16.
+                    Elem::F32 | Elem::Bf16 => Self::F32($x as f32),
                     Elem::F64 => Self::F64($x as f64),
                 }
             };

@@ -1,4 +1,4 @@
-//! Types of loop IR: five element types, vectors of them, and pointers.
+//! Types of loop IR: five element types, vectors of them, one more type that exists in memory only, and pointers.
 
 use std::fmt;
 
@@ -15,26 +15,42 @@ pub enum Elem {
     F32,
     /// IEEE double precision.
     F64,
+    /// bfloat16: the upper half of a single-precision float. It exists in memory only: a load gives `f32`, exactly, and a store
+    /// takes `f32` and rounds to nearest, ties to even (see [`Elem::in_register`]).
+    Bf16,
 }
 
 impl Elem {
-    /// Every element type.
+    /// The element types that values have.
     pub const ALL: [Self; 5] = [Self::Bool, Self::I32, Self::I64, Self::F32, Self::F64];
+
+    /// The element types that memory has.
+    pub const MEMORY: [Self; 6] = [Self::Bool, Self::I32, Self::I64, Self::F32, Self::F64, Self::Bf16];
 
     /// Size in memory, in bytes.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {
             Self::Bool => 1,
+            Self::Bf16 => 2,
             Self::I32 | Self::F32 => 4,
             Self::I64 | Self::F64 => 8,
+        }
+    }
+
+    /// The element type of a value that is loaded from, or stored to, memory of this type.
+    #[must_use]
+    pub fn in_register(self) -> Self {
+        match self {
+            Self::Bf16 => Self::F32,
+            other => other,
         }
     }
 
     /// Is this a floating-point type?
     #[must_use]
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F64)
+        matches!(self, Self::F32 | Self::F64 | Self::Bf16)
     }
 
     /// Is this an integer type?
@@ -52,13 +68,14 @@ impl Elem {
             Self::I64 => "i64",
             Self::F32 => "f32",
             Self::F64 => "f64",
+            Self::Bf16 => "bf16",
         }
     }
 
     /// Inverse of [`Elem::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|e| e.name() == name)
+        Self::MEMORY.into_iter().find(|e| e.name() == name)
     }
 }
 
@@ -105,7 +122,7 @@ pub const MAX_LANES: u16 = 64;
 pub enum Ty {
     /// A scalar (`lanes == 1`) or a vector (`lanes` a multiple of [`LANE_QUANTUM`], at most [`MAX_LANES`]).
     Data {
-        /// Type of one lane.
+        /// Type of one lane; not [`Elem::Bf16`].
         elem: Elem,
         /// Number of lanes; logical: a backend splits wide vectors into the registers it has.
         lanes: u16,
@@ -196,9 +213,12 @@ impl Ty {
         }
     }
 
-    /// Is the number of lanes one that the language has?
+    /// Are the element type and the number of lanes such as the language has?
     #[must_use]
     pub fn is_valid(self) -> bool {
+        if let Self::Data { elem: Elem::Bf16, .. } = self {
+            return false;
+        }
         let lanes = self.lanes();
         lanes == 1 || (lanes <= MAX_LANES && lanes > 0 && lanes.is_multiple_of(LANE_QUANTUM))
     }

@@ -4,13 +4,14 @@
 //! - every value is defined exactly once (as a parameter, by a statement or as a loop counter) and used only after its
 //!   definition, in the same block or in blocks inside it; a `while` body also sees the header's values;
 //! - parameters have the types that their declarations give them, extents name dimensions that exist;
-//! - vectors have 4, 8, 12 ... 64 lanes; every value number has a valid type;
+//! - vectors have 4, 8, 12 ... 64 lanes; every value number and every variable has a valid type, which `bf16` is not;
 //! - operands and results of every operation obey its type rule (each is stated at the operation), lane numbers are in
 //!   range, constants fit their type;
 //! - variables are assigned values of their own type, and are assigned in each path before they are read;
 //! - indices, strides, loop bounds and counters are scalars `i64`; gather indices are `i32` vectors; masks are `bool` in
 //!   as many lanes as the value;
-//! - `splat` is a pattern of loads only; scalars are accessed contiguously; block loads and stores move 4-byte elements;
+//! - `splat` is a pattern of loads only; scalars are accessed contiguously; what is loaded or stored has the element type
+//!   of the pointer, `f32` for `bf16`; block loads and stores move elements that are 4 bytes wide in registers;
 //! - pointers into read-only buffers, followed through `advance` and variables, are never stored through;
 //! - loop steps are positive; `unroll full` has constant bounds and at most 64 iterations, other counts are 2 to 64;
 //! - blocks nest at most 64 deep; scratch fits 1 GiB.
@@ -70,6 +71,14 @@ fn ensure(ok: bool, message: impl FnOnce() -> String) -> Check {
     if ok { Ok(()) } else { Err(message()) }
 }
 
+/// Why nothing can have the type.
+fn invalid(name: &str, ty: Ty) -> String {
+    match ty.elem() {
+        Elem::Bf16 => format!("{name} has type {ty}, which is one of memory only"),
+        _ => format!("{name} has a type with {} lanes", ty.lanes()),
+    }
+}
+
 impl<'a> Verifier<'a> {
     fn run(kernel: &'a Kernel) -> Check {
         let n = kernel.values.len();
@@ -91,7 +100,7 @@ impl<'a> Verifier<'a> {
         let kernel = self.kernel;
         ensure(is_identifier(&kernel.name), || format!("`{}` is not an identifier", kernel.name))?;
         for (i, ty) in kernel.values.iter().enumerate() {
-            ensure(ty.is_valid(), || format!("%{i} has a type with {} lanes", ty.lanes()))?;
+            ensure(ty.is_valid(), || invalid(&format!("%{i}"), *ty))?;
         }
         self.parameter(kernel.begin, Ty::I64, "begin")?;
         self.parameter(kernel.end, Ty::I64, "end")?;
@@ -113,7 +122,7 @@ impl<'a> Verifier<'a> {
         ensure(kernel.scratch_layout().is_some(), || "scratch exceeds 1 GiB".to_owned())?;
         for (i, var) in kernel.vars.iter().enumerate() {
             ensure(is_identifier(&var.name), || format!("variable `{}` is not an identifier", var.name))?;
-            ensure(var.ty.is_valid(), || format!("${} has a type with {} lanes", var.name, var.ty.lanes()))?;
+            ensure(var.ty.is_valid(), || invalid(&format!("${}", var.name), var.ty))?;
             ensure(kernel.vars[..i].iter().all(|w| w.name != var.name), || format!("two variables ${}", var.name))?;
         }
         Ok(())
@@ -232,7 +241,7 @@ impl<'a> Verifier<'a> {
             }
             Stmt::LoadBlock { columns, place, stride } => {
                 self.block_access(*place, *stride)?;
-                let elem = self.use_(place.ptr)?.elem();
+                let elem = self.use_(place.ptr)?.elem().in_register();
                 for column in columns {
                     let ty = self.kernel.ty(*column).ok_or_else(|| format!("{column} has no type"))?;
                     ensure(ty == Ty::vector(elem, ty.lanes()) && ty.is_vector(), || {
@@ -246,7 +255,7 @@ impl<'a> Verifier<'a> {
             Stmt::StoreBlock { columns, place, stride } => {
                 self.block_access(*place, *stride)?;
                 let ty = self.use_(columns[0])?;
-                ensure(ty.is_vector() && ty.elem() == self.use_(place.ptr)?.elem(), || {
+                ensure(ty.is_vector() && ty.elem() == self.use_(place.ptr)?.elem().in_register(), || {
                     format!("column {} has type {ty}, must be a vector of the pointer's elements", columns[0])
                 })?;
                 columns.iter().try_for_each(|c| self.expect(*c, ty, "column"))?;
@@ -319,13 +328,15 @@ impl<'a> Verifier<'a> {
 
     fn block_access(&self, place: Place, stride: Value) -> Check {
         let elem = self.place(place)?;
-        ensure(elem.bytes() == 4, || format!("blocks of {elem} cannot be transposed"))?;
+        ensure(elem.in_register().bytes() == 4, || format!("blocks of {elem} cannot be transposed"))?;
         self.expect(stride, Ty::I64, "stride")
     }
 
     fn reference(&self, r: &Reference, ty: Ty) -> Check {
         let elem = self.place(r.place)?;
-        ensure(!ty.is_ptr() && ty.elem() == elem, || format!("access of {ty} through a pointer to {elem}"))?;
+        ensure(!ty.is_ptr() && ty.elem() == elem.in_register(), || {
+            format!("access of {ty} through a pointer to {elem}")
+        })?;
         let lanes = ty.lanes();
         ensure(lanes > 1 || r.pattern == Pattern::Contiguous, || "a scalar is accessed contiguously".to_owned())?;
         match r.pattern {

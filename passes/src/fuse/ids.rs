@@ -6,9 +6,9 @@ use weft_ir::kernel::{
 
 /// New ids by old ids; what lies beyond a table keeps its id.
 #[derive(Clone, Debug)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     pub(super) vars: Vec<VarId>,
-    pub(super) values: Vec<ValueId>,
+    pub(crate) values: Vec<ValueId>,
     pub(super) axes: Vec<AxisId>,
     pub(super) scratch: Vec<ScratchId>,
 }
@@ -25,14 +25,14 @@ impl Ids {
     }
 
     /// All ids of `kernel` as they are.
-    pub(super) fn same(kernel: &Kernel) -> Self {
+    pub(crate) fn same(kernel: &Kernel) -> Self {
         Self::behind(kernel, &Kernel::default())
     }
 
     pub(super) fn var(&self, v: VarId) -> VarId {
         self.vars.get(v.index()).copied().unwrap_or(v)
     }
-    pub(super) fn value(&self, v: ValueId) -> ValueId {
+    pub(crate) fn value(&self, v: ValueId) -> ValueId {
         self.values.get(v.index()).copied().unwrap_or(v)
     }
     pub(super) fn axis(&self, a: AxisId) -> AxisId {
@@ -148,7 +148,7 @@ impl Ids {
         }
     }
     /// Renames everywhere in a kernel; the tables keep their order and length.
-    pub(super) fn apply(&self, kernel: &mut Kernel) {
+    pub(crate) fn apply(&self, kernel: &mut Kernel) {
         for var in &mut kernel.vars {
             self.def(&mut var.def);
             var.axes = self.set(var.axes);

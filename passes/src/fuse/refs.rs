@@ -8,7 +8,7 @@ use weft_ir::kernel::{
 
 /// One mention of something in a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Ref {
+pub(crate) enum Ref {
     UseVar(VarId),
     UseValue(ValueId),
     DefVar(VarId),
@@ -78,7 +78,7 @@ fn in_carried(carried: &[Carried], yields: &[ValueId], results: &[ValueId], f: S
 }
 
 /// Every mention in a statement and in what is inside it; definitions of scalars where they stand.
-pub(super) fn in_stmt(kernel: &Kernel, stmt: &Stmt, f: Sink<'_>) {
+pub(crate) fn in_stmt(kernel: &Kernel, stmt: &Stmt, f: Sink<'_>) {
     let def = |v: VarId, f: Sink<'_>| {
         if let Some(var) = kernel.var(v) {
             in_def(&var.def, f);
@@ -158,7 +158,7 @@ impl Buffers {
 }
 
 /// Calls `f` on every tile statement, with the axes of the loops around it.
-pub(super) fn each_inst<'a>(stmts: &'a [Stmt], around: &mut Vec<AxisId>, f: &mut dyn FnMut(&'a Inst, &[AxisId])) {
+pub(crate) fn each_inst<'a>(stmts: &'a [Stmt], around: &mut Vec<AxisId>, f: &mut dyn FnMut(&'a Inst, &[AxisId])) {
     for stmt in stmts {
         match stmt {
             Stmt::Let(_) => {}

@@ -81,7 +81,7 @@ pub(super) struct Emitter<'a> {
     memo: Vec<FxHashMap<Key, Value>>,
 }
 
-/// The element type of loop IR.
+/// The element type of loop IR. Only buffers are bf16 (see `storage`).
 pub(super) fn elem(ty: ElemType) -> Emit<Elem> {
     match ty {
         ElemType::F32 => Ok(Elem::F32),
@@ -89,7 +89,7 @@ pub(super) fn elem(ty: ElemType) -> Emit<Elem> {
         ElemType::I32 => Ok(Elem::I32),
         ElemType::I64 => Ok(Elem::I64),
         ElemType::Bool => Ok(Elem::Bool),
-        ElemType::Bf16 => Err("bf16 is not supported by the CPU lowering".into()),
+        ElemType::Bf16 => Ok(Elem::Bf16),
     }
 }
 

@@ -139,11 +139,32 @@ impl Emitter<'_> {
     /// Conversion of the element type as the kernel IR means it.
     pub(super) fn cast(&mut self, x: Value, to: Elem) -> Value {
         let from = self.kb.ty(x).elem();
+        if to == Elem::Bf16 {
+            let x = self.kb.convert(x, Elem::F32);
+            return self.rounded_to_bf16(x);
+        }
         if from.is_float() && to.is_int() {
             let floor = self.kb.unary(Unary::Floor, x);
             return self.kb.convert(floor, to);
         }
         self.kb.convert(x, to)
+    }
+
+    /// An f32 rounded to what a bf16 can hold, as a store would round it.
+    fn rounded_to_bf16(&mut self, x: Value) -> Value {
+        let bits = self.kb.bitcast(x, Elem::I32);
+        let int = |e: &mut Self, n: i32| e.kb.int32(n);
+        let (sixteen, one, half) = (int(self, 16), int(self, 1), int(self, 0x7fff));
+        let odd = self.kb.binary(Binary::ShrU, bits, sixteen);
+        let odd = self.kb.binary(Binary::And, odd, one);
+        let sum = self.kb.add(bits, half);
+        let sum = self.kb.add(sum, odd);
+        let mask = int(self, -0x1_0000);
+        let rounded = self.kb.binary(Binary::And, sum, mask);
+        let rounded = self.kb.bitcast(rounded, Elem::F32);
+        // Rounding up would carry a NaN's bits away.
+        let is_number = self.kb.compare(Compare::Eq, x, x);
+        self.kb.select(is_number, rounded, x)
     }
 
     fn map(&mut self, function: MapFn, args: &[Value]) -> Emit<Value> {

@@ -18,6 +18,7 @@ use weft_ir::program::{Argument, Formula, Launch};
 use super::bounds::{Range, range};
 use super::emit::{BufferArg, Emitter, Table, constant, elem};
 use super::error::{Emit, Error};
+use super::storage::without_bf16;
 use super::target::Target;
 
 /// Lowers one kernel of a plan whose buffers are `buffers`.
@@ -35,7 +36,8 @@ pub(super) fn lower_kernel(
         };
         Error { kernel: kernel.name.clone(), what, message }
     };
-    let mut e = Emitter::new(plan, kernel, target).map_err(fault)?;
+    let widened = without_bf16(plan, kernel).map_err(fault)?;
+    let mut e = Emitter::new(plan, &widened, target).map_err(fault)?;
     let tasks = e.whole_kernel(buffers).map_err(fault)?;
     let dims = e.dims.into_iter().map(|(f, _)| f).collect();
     let code = e.kb.finish().map_err(|e| fault(format!("the code is ill-formed: {}", e.message)))?;

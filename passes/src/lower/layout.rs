@@ -13,7 +13,9 @@
 //! old value later and the statement that computes the new one reads it element by element.
 
 use rustc_hash::FxHashMap;
-use weft_ir::kernel::{AxisId, AxisSet, BinOp, Expr, Inst, Kernel, MapFn, OpCode, Place, Plan, Stmt, ValueId, VarDef};
+use weft_ir::kernel::{
+    AxisId, AxisSet, BinOp, ElemType, Expr, Inst, Kernel, MapFn, OpCode, Place, Plan, Stmt, ValueId, VarDef,
+};
 
 use super::error::Emit;
 use super::facts::{Def, Facts, Role};
@@ -380,6 +382,8 @@ fn own_cost(inst: &Inst) -> u32 {
         (OpCode::Map, Some(MapFn::Sin | MapFn::Cos | MapFn::Pow | MapFn::IDiv | MapFn::Mod)) => 64,
         (OpCode::Map, Some(MapFn::Div | MapFn::Div0 | MapFn::Inv | MapFn::Inv0 | MapFn::Sqrt)) => 6,
         (OpCode::Load | OpCode::TableRead, _) => 2,
+        // Rounds.
+        (OpCode::Cast, _) if inst.attrs.elem == Some(ElemType::Bf16) => 6,
         _ => 1,
     }
 }

@@ -119,7 +119,7 @@ impl Emitter<'_> {
         mask: Option<Value>,
         otherwise: Option<Literal>,
     ) -> Emit<Value> {
-        let elem = self.kb.ty(address.ptr).elem();
+        let elem = self.kb.ty(address.ptr).elem().in_register();
         let other = otherwise.map(|x| self.literal(x, elem));
         let zero = self.kb.zero(Ty::scalar(elem));
         let vector = !matches!(address.step, Step::Const(0)) || mask.is_some_and(|m| self.kb.ty(m).is_vector());

@@ -7,6 +7,7 @@
 //!
 //! # Where things are
 //! - `kernel`: parameters, grid and tasks; `control`: statements, loops, carried values.
+//! - `storage`: bf16, which only memory has.
 //! - `facts`: definitions and readers of values; `layout`: which values get memory and how it is laid out.
 //! - `point`, `nest`: positions in tiles, loops over tiles; `int`, `guard`: index expressions and guards as code.
 //! - `expr`: elementwise expressions; `memory`: addresses, loads, stores; `transfer`: tiles to and from buffers.
@@ -37,6 +38,7 @@ mod point;
 mod reduce;
 mod scan;
 mod select;
+mod storage;
 mod tables;
 mod target;
 mod transfer;

@@ -174,7 +174,8 @@ impl Emitter<'_> {
         let axes = self.ty(v).map_or(AxisSet::EMPTY, |t| t.axes);
         let result = dot.results.first().and_then(|r| self.ty(*r).ok()).map_or(AxisSet::EMPTY, |t| t.axes);
         let again: AxisSet = result.iter().filter(|a| !axes.contains(own(*a))).collect();
-        let bytes = self.elem_of(v).map_or(4, weft_ir::loops::Elem::bytes) as u64;
+        let inst = self.layout.facts.inst_of(v).and_then(|(inst, _)| inst.attrs.access.as_ref());
+        let bytes = inst.and_then(|a| self.place_elem(a).ok()).map_or(4, weft_ir::loops::Elem::bytes) as u64;
         let along_k = dot.attrs.over.iter().map(&own).filter(|k| axes.contains(*k));
         self.layout.size(again) >= REUSE
             && along_k.into_iter().any(|k| {
@@ -308,7 +309,7 @@ impl Emitter<'_> {
             && columns != rows
             && self.extent(rows) % QUANTUM == 0
             && self.extent(columns) % COLUMNS == 0
-            && self.place_elem(access).is_ok_and(|e| e.bytes() == 4);
+            && self.place_elem(access).is_ok_and(|e| e.in_register().bytes() == 4);
         fits.then_some((rows, columns))
     }
 

@@ -38,7 +38,8 @@ pub(super) fn scalar_type(elem: Elem) -> ir::Type {
         Elem::Bool => types::I8,
         Elem::I32 => types::I32,
         Elem::I64 => types::I64,
-        Elem::F32 => types::F32,
+        // Values of bf16 memory are f32.
+        Elem::F32 | Elem::Bf16 => types::F32,
         Elem::F64 => types::F64,
     }
 }
@@ -48,7 +49,7 @@ pub(super) fn piece_type(elem: Elem) -> ir::Type {
     match elem {
         Elem::Bool | Elem::I32 => types::I32X4,
         Elem::I64 => types::I64X2,
-        Elem::F32 => types::F32X4,
+        Elem::F32 | Elem::Bf16 => types::F32X4,
         Elem::F64 => types::F64X2,
     }
 }

@@ -1,6 +1,8 @@
 //! Addresses, loads and stores.
+//!
+//! bf16 memory holds the upper halves of f32 values: a load shifts them up, a store rounds to nearest, ties to even.
 
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, types};
 use smallvec::{SmallVec, smallvec};
 use weft_ir::loops::{Elem, Pattern, Place, Reference, Ty, Value};
@@ -47,7 +49,7 @@ impl Emitter<'_, '_> {
     pub(super) fn load(&mut self, r: &Reference, ty: Ty) -> Emit<Lanes> {
         let (base, offset) = self.address(r.place)?;
         let (base, offset) = self.displacement(base, offset);
-        let elem = ty.elem();
+        let elem = self.ty(r.place.ptr).elem();
         if let Some(mask) = r.mask {
             return self.masked_load(r, mask, ty, base, offset);
         }
@@ -56,6 +58,8 @@ impl Emitter<'_, '_> {
         }
         match r.pattern {
             Pattern::Contiguous if elem == Elem::Bool => self.load_bools(ty, base, offset),
+            Pattern::Contiguous if elem == Elem::Bf16 => Ok(self.load_bf16(ty, base, offset)),
+            Pattern::Splat if elem == Elem::Bf16 => Ok(self.splat_bf16(ty, base, offset)),
             Pattern::Contiguous => {
                 let pieces = (0..piece_count(ty))
                     .map(|i| self.fb.ins().load(piece_type(elem), flags(), base, offset + 16 * small(i)))
@@ -76,15 +80,103 @@ impl Emitter<'_, '_> {
                     let (base, offset) = lanes.next(self, lane);
                     scalars.push(self.load_scalar(elem, base, offset));
                 }
-                Ok(self.assemble(&scalars, elem))
+                Ok(self.assemble(&scalars, elem.in_register()))
             }
         }
     }
 
     fn load_scalar(&mut self, elem: Elem, base: ir::Value, offset: i32) -> ir::Value {
+        if elem == Elem::Bf16 {
+            let half = self.fb.ins().uload16(types::I32, flags(), base, offset);
+            let bits = self.fb.ins().ishl_imm_u(half, 16);
+            return self.fb.ins().bitcast(types::F32, MemFlagsData::new(), bits);
+        }
         let x = self.fb.ins().load(scalar_type(elem), flags(), base, offset);
         // A byte from outside counts as true if it is not 0.
         if elem == Elem::Bool { self.fb.ins().icmp_imm_u(IntCC::NotEqual, x, 0) } else { x }
+    }
+
+    /// Four halves at a time become four floats.
+    fn load_bf16(&mut self, ty: Ty, base: ir::Value, offset: i32) -> Lanes {
+        Lanes::vector((0..piece_count(ty)).map(|i| self.load_bf16_piece(base, offset + 8 * small(i))).collect())
+    }
+
+    fn load_bf16_piece(&mut self, base: ir::Value, offset: i32) -> ir::Value {
+        let halves = self.fb.ins().uload16x4(flags(), base, offset);
+        self.upper_halves(halves)
+    }
+
+    /// One element in every lane: broadcast as it lies in memory, then shifted.
+    fn splat_bf16(&mut self, ty: Ty, base: ir::Value, offset: i32) -> Lanes {
+        let half = self.fb.ins().load(types::I16, flags(), base, offset);
+        let halves = self.fb.ins().splat(types::I16X8, half);
+        let halves = self.fb.ins().bitcast(types::I32X4, little_endian(), halves);
+        let piece = self.upper_halves(halves);
+        Lanes::vector(smallvec![piece; piece_count(ty)])
+    }
+
+    /// The floats whose upper halves are the lower halves of the lanes.
+    fn upper_halves(&mut self, halves: ir::Value) -> ir::Value {
+        let bits = self.fb.ins().ishl_imm_u(halves, 16);
+        self.fb.ins().bitcast(types::F32X4, little_endian(), bits)
+    }
+
+    /// The bits of floats, scalar or four, rounded to their upper halves and shifted down: integers from 0 to `ffff`.
+    fn rounded_bf16(&mut self, x: ir::Value) -> ir::Value {
+        let vector = self.fb.func.dfg.value_type(x).is_vector();
+        let ty = if vector { types::I32X4 } else { types::I32 };
+        let bits = self.fb.ins().bitcast(ty, little_endian(), x);
+        let constant = |e: &mut Self, n: i32| {
+            if vector {
+                e.vector_constant(types::I32X4, &n.to_le_bytes().repeat(4))
+            } else {
+                e.fb.ins().iconst(types::I32, i64::from(n))
+            }
+        };
+        let (one, half, nan) = (constant(self, 1), constant(self, 0x7fff), constant(self, 0x7fc0));
+        let odd = self.fb.ins().ushr_imm_u(bits, 16);
+        let odd = self.fb.ins().band(odd, one);
+        let sum = self.fb.ins().iadd(bits, half);
+        let sum = self.fb.ins().iadd(sum, odd);
+        let rounded = self.fb.ins().ushr_imm_u(sum, 16);
+        let unordered = self.fb.ins().fcmp(FloatCC::Unordered, x, x);
+        if vector {
+            self.fb.ins().bitselect(unordered, nan, rounded)
+        } else {
+            self.fb.ins().select(unordered, nan, rounded)
+        }
+    }
+
+    fn store_scalar(&mut self, elem: Elem, x: ir::Value, base: ir::Value, offset: i32) {
+        if elem == Elem::Bf16 {
+            let bits = self.rounded_bf16(x);
+            self.fb.ins().istore16(flags(), bits, base, offset);
+        } else {
+            self.fb.ins().store(flags(), x, base, offset);
+        }
+    }
+
+    /// Adjacent pieces of any type but `bool`.
+    fn store_pieces(&mut self, elem: Elem, pieces: &[ir::Value], base: ir::Value, offset: i32) {
+        if elem != Elem::Bf16 {
+            for (i, &piece) in pieces.iter().enumerate() {
+                self.fb.ins().store(flags(), piece, base, offset + 16 * small(i));
+            }
+            return;
+        }
+        for (i, pair) in pieces.chunks(2).enumerate() {
+            let at = offset + 16 * small(i);
+            let first = self.rounded_bf16(pair[0]);
+            let second = if pair.len() == 2 { self.rounded_bf16(pair[1]) } else { first };
+            let halves = self.fb.ins().unarrow(first, second);
+            if pair.len() == 2 {
+                self.fb.ins().store(flags(), halves, base, at);
+            } else {
+                let words = self.fb.ins().bitcast(types::I64X2, little_endian(), halves);
+                let low = self.fb.ins().extractlane(words, 0);
+                self.fb.ins().store(flags(), low, base, at);
+            }
+        }
     }
 
     /// Four bytes become four 32-bit masks.
@@ -104,7 +196,7 @@ impl Emitter<'_, '_> {
 
     pub(super) fn store(&mut self, r: &Reference, value: Value) -> Emit<()> {
         let ty = self.ty(value);
-        let elem = ty.elem();
+        let elem = self.ty(r.place.ptr).elem();
         let x = self.lanes(value)?;
         let (base, offset) = self.address(r.place)?;
         let (base, offset) = self.displacement(base, offset);
@@ -113,20 +205,16 @@ impl Emitter<'_, '_> {
         }
         match r.pattern {
             _ if !ty.is_vector() => {
-                self.fb.ins().store(flags(), x.pieces[0], base, offset);
+                self.store_scalar(elem, x.pieces[0], base, offset);
             }
-            Pattern::Contiguous if elem != Elem::Bool => {
-                for (i, &piece) in x.pieces.iter().enumerate() {
-                    self.fb.ins().store(flags(), piece, base, offset + 16 * small(i));
-                }
-            }
+            Pattern::Contiguous if elem != Elem::Bool => self.store_pieces(elem, &x.pieces, base, offset),
             Pattern::Contiguous => self.store_bools(&x, base, offset),
             _ => {
                 let mut lanes = LaneAddresses::new(self, r, elem, base, offset)?;
                 for lane in 0..ty.lanes() {
-                    let scalar = self.extract(&x, elem, lane);
+                    let scalar = self.extract(&x, elem.in_register(), lane);
                     let (base, offset) = lanes.next(self, lane);
-                    self.fb.ins().store(flags(), scalar, base, offset);
+                    self.store_scalar(elem, scalar, base, offset);
                 }
             }
         }
@@ -162,6 +250,7 @@ impl Emitter<'_, '_> {
 
     /// Whole-vector load where all lanes are on; else lane by lane, each behind its own branch.
     fn masked_load(&mut self, r: &Reference, mask: Value, ty: Ty, base: ir::Value, offset: i32) -> Emit<Lanes> {
+        let memory = self.ty(r.place.ptr).elem();
         let elem = ty.elem();
         let mask = self.lanes(mask)?;
         let (full, partial, done) = (self.fb.create_block(), self.fb.create_block(), self.fb.create_block());
@@ -192,11 +281,11 @@ impl Emitter<'_, '_> {
         for (&var, &piece) in results.iter().zip(&zeros.pieces) {
             self.fb.def_var(var, piece);
         }
-        let mut lanes = LaneAddresses::new(self, r, elem, base, offset)?;
+        let mut lanes = LaneAddresses::new(self, r, memory, base, offset)?;
         for lane in 0..ty.lanes() {
             let (base, offset) = lanes.next(self, lane);
             self.when_lane(&mask, ty, lane, |e| {
-                let x = e.load_scalar(elem, base, offset);
+                let x = e.load_scalar(memory, base, offset);
                 if ty.is_vector() {
                     let slot = usize::from(lane) / lanes_per_piece(elem);
                     let pieces: SmallVec<[ir::Value; 4]> = results.iter().map(|&v| e.fb.use_var(v)).collect();
@@ -224,7 +313,7 @@ impl Emitter<'_, '_> {
         base: ir::Value,
         offset: i32,
     ) -> Emit<()> {
-        let elem = ty.elem();
+        let elem = self.ty(r.place.ptr).elem();
         let mask = self.lanes(mask)?;
         let (full, partial, done) = (self.fb.create_block(), self.fb.create_block(), self.fb.create_block());
         let all = self.all_true(&mask, ty);
@@ -237,9 +326,7 @@ impl Emitter<'_, '_> {
         self.fb.seal_block(full);
         self.fb.switch_to_block(full);
         if wide {
-            for (i, &piece) in x.pieces.iter().enumerate() {
-                self.fb.ins().store(flags(), piece, base, offset + 16 * small(i));
-            }
+            self.store_pieces(elem, &x.pieces, base, offset);
         }
         self.fb.ins().jump(done, &[]);
 
@@ -249,8 +336,8 @@ impl Emitter<'_, '_> {
         for lane in 0..ty.lanes() {
             let (base, offset) = lanes.next(self, lane);
             self.when_lane(&mask, ty, lane, |e| {
-                let scalar = if ty.is_vector() { e.extract(x, elem, lane) } else { x.pieces[0] };
-                e.fb.ins().store(flags(), scalar, base, offset);
+                let scalar = if ty.is_vector() { e.extract(x, ty.elem(), lane) } else { x.pieces[0] };
+                e.store_scalar(elem, scalar, base, offset);
             });
         }
         self.fb.ins().jump(done, &[]);
@@ -275,12 +362,17 @@ impl Emitter<'_, '_> {
     pub(super) fn load_block(&mut self, columns: [Value; 4], place: Place, stride: Value) -> Emit<()> {
         let ty = self.ty(columns[0]);
         let piece = piece_type(ty.elem());
+        let narrow = self.ty(place.ptr).elem() == Elem::Bf16;
         let mut rows = self.rows(place, stride)?;
         let mut pieces: [SmallVec<[ir::Value; 4]>; 4] = std::array::from_fn(|_| smallvec![]);
         for _ in 0..piece_count(ty) {
             let block = std::array::from_fn(|_| {
                 let (base, offset) = rows.next(self);
-                self.fb.ins().load(piece, flags(), base, offset)
+                if narrow {
+                    self.load_bf16_piece(base, offset)
+                } else {
+                    self.fb.ins().load(piece, flags(), base, offset)
+                }
             });
             let block = self.transpose(piece, block);
             pieces.iter_mut().zip(block).for_each(|(column, p)| column.push(p));
@@ -294,6 +386,7 @@ impl Emitter<'_, '_> {
     pub(super) fn store_block(&mut self, columns: [Value; 4], place: Place, stride: Value) -> Emit<()> {
         let ty = self.ty(columns[0]);
         let piece = piece_type(ty.elem());
+        let elem = self.ty(place.ptr).elem();
         let mut rows = self.rows(place, stride)?;
         let mut sources = Vec::with_capacity(4);
         for column in columns {
@@ -303,7 +396,7 @@ impl Emitter<'_, '_> {
             let block = self.transpose(piece, std::array::from_fn(|j| sources[j].pieces[i]));
             for row in block {
                 let (base, offset) = rows.next(self);
-                self.fb.ins().store(flags(), row, base, offset);
+                self.store_pieces(elem, &[row], base, offset);
             }
         }
         Ok(())

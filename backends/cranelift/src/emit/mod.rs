@@ -210,7 +210,7 @@ impl Emitter<'_, '_> {
             Elem::I32 => self.fb.ins().iconst(types::I32, int(c) & 0xffff_ffff),
             Elem::I64 => self.fb.ins().iconst(types::I64, int(c)),
             #[allow(clippy::cast_possible_truncation, reason = "the verifier found the constant representable")]
-            Elem::F32 => self.fb.ins().f32const(float(c) as f32),
+            Elem::F32 | Elem::Bf16 => self.fb.ins().f32const(float(c) as f32),
             Elem::F64 => self.fb.ins().f64const(float(c)),
         };
         if !ty.is_vector() {
@@ -220,7 +220,7 @@ impl Emitter<'_, '_> {
         let bits: SmallVec<[u8; 16]> = match ty.elem() {
             Elem::Bool => smallvec![if int(c) == 0 { 0 } else { 0xff }; 16],
             Elem::I32 => (int(c) as i32).to_le_bytes().repeat(4).into(),
-            Elem::F32 => (float(c) as f32).to_le_bytes().repeat(4).into(),
+            Elem::F32 | Elem::Bf16 => (float(c) as f32).to_le_bytes().repeat(4).into(),
             Elem::I64 => int(c).to_le_bytes().repeat(2).into(),
             Elem::F64 => float(c).to_le_bytes().repeat(2).into(),
         };

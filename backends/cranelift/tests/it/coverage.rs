@@ -2,7 +2,7 @@
 //! fault names its op.
 
 use weft_ir::loops::{
-    Access, Array, Binary, Compare, Elem, Extent, Kernel, KernelBuilder, Reduction, Ty, Unary, Value,
+    Access, Array, Binary, Compare, Elem, Extent, Kernel, KernelBuilder, Reduction, Ty, Unary, Value, to_bf16,
 };
 use weft_runtime::Pool;
 
@@ -66,6 +66,7 @@ fn inputs(elem: Elem, seed: usize) -> Array {
         Elem::I64 => Array::I64(range.map(int).collect()),
         Elem::F32 => Array::F32(range.map(|i| float(i) as f32).collect()),
         Elem::F64 => Array::F64(range.map(float).collect()),
+        Elem::Bf16 => Array::Bf16(range.map(|i| (i * 1259) as u16).collect()),
     }
 }
 
@@ -137,4 +138,45 @@ fn conversions() {
             }
         }
     }
+}
+
+/// f32 into bf16 memory and back: numbers between neighbours, ties, the largest, the smallest, infinities and NaNs, at every
+/// width, so that whole registers, halves of one and single elements are stored.
+#[test]
+fn bf16_memory() {
+    let pool = Pool::new(1).unwrap();
+    let bits: Vec<u32> = vec![
+        0x3f80_8000,
+        0x3f81_8000,
+        0x3f80_8001,
+        0x3f80_7fff,
+        0xbf80_8000,
+        0x7f7f_8000,
+        0x7f7f_7fff,
+        0xff7f_ffff,
+        0x7f80_0000,
+        0xff80_0000,
+        0x7f80_0001,
+        0x7fff_ffff,
+        0xffff_ffff,
+        0x0000_8000,
+        0x0000_8001,
+        0x8001_8000,
+        0x0000_0001,
+        0x3fc0_0000,
+    ];
+    for lanes in [1, 4, 8, 12, 16] {
+        let store = kernel("narrow", Elem::F32, Elem::Bf16, lanes, |_, x, _| x);
+        let load = kernel("widen", Elem::Bf16, Elem::F32, lanes, |b, x, y| b.add(x, y));
+        for seed in 0..bits.len() {
+            let x = Array::F32((0..N).map(|i| f32::from_bits(bits[(i + seed) % bits.len()])).collect());
+            let args = [x, inputs(Elem::F32, seed), Array::zeros(Elem::Bf16, N)];
+            assert_agree(&store, &args, &[], (N / usize::from(lanes)) as u64, &pool);
+            check(&load, Elem::Bf16, Elem::F32, lanes, &pool);
+        }
+    }
+    let rounded = |bits: u32| to_bf16(f32::from_bits(bits));
+    // Ties to even, up to infinity, and NaN is one.
+    assert_eq!([0x3f80_8000, 0x3f81_8000, 0x3f80_8001].map(rounded), [0x3f80, 0x3f82, 0x3f81]);
+    assert_eq!([0x7f7f_8000, 0xff80_0000, 0x7fff_ffff].map(rounded), [0x7f80, 0xff80, 0x7fc0]);
 }

@@ -58,7 +58,7 @@ proptest! {
 fn random_kernels_contain_every_operation() {
     let mut state = 1u32;
     let mut seen = std::collections::BTreeSet::new();
-    for _ in 0..400 {
+    for _ in 0..600 {
         let choices: Vec<u32> = (0..400)
             .map(|_| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

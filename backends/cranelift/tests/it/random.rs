@@ -6,7 +6,7 @@
 
 use weft_ir::loops::{
     Access, Array, Binary, Compare, Const, Elem, Extent, Function, Kernel, KernelBuilder, Pattern, Reduction,
-    Reference, Ty, Unary, Unroll, Value, Var,
+    Reference, Ty, Unary, Unroll, Value, Var, to_bf16,
 };
 
 /// Elements of each input buffer and scratch array.
@@ -34,10 +34,10 @@ pub(crate) fn kernel(choices: &[u32]) -> Kernel {
     let mut b = KernelBuilder::new("random");
     let n = b.dim("n");
     let extent = |n: i64| Extent::Const(n.unsigned_abs());
-    let inputs = Elem::ALL.map(|e| b.buffer(format!("in_{e}"), e, Access::Read, &[extent(LEN)])).to_vec();
+    let inputs = Elem::MEMORY.map(|e| b.buffer(format!("in_{e}"), e, Access::Read, &[extent(LEN)])).to_vec();
     let out_len = extent(SLOTS * TASKS.cast_signed());
-    let outputs = Elem::ALL.map(|e| b.buffer(format!("out_{e}"), e, Access::Write, &[out_len])).to_vec();
-    let scratch = Elem::ALL.map(|e| b.scratch(format!("scratch_{e}"), e, LEN.unsigned_abs())).to_vec();
+    let outputs = Elem::MEMORY.map(|e| b.buffer(format!("out_{e}"), e, Access::Write, &[out_len])).to_vec();
+    let scratch = Elem::MEMORY.map(|e| b.scratch(format!("scratch_{e}"), e, LEN.unsigned_abs())).to_vec();
     let (begin, end) = (b.begin(), b.end());
     let mut g = Generator {
         b,
@@ -47,7 +47,7 @@ pub(crate) fn kernel(choices: &[u32]) -> Kernel {
         inputs,
         outputs,
         scratch,
-        stored: vec![0; 5],
+        stored: vec![0; Elem::MEMORY.len()],
         n,
         task: begin,
     };
@@ -92,16 +92,17 @@ pub(crate) fn arguments(seed: u64) -> Vec<Array> {
         Array::I64((0..len).map(|_| if next() % 9 == 0 { i64::MIN } else { (next() % 41) as i64 - 20 }).collect()),
         Array::F32((0..len).map(|_| float(&mut next) as f32).collect()),
         Array::F64((0..len).map(|_| float(&mut next)).collect()),
+        Array::Bf16((0..len).map(|_| to_bf16(float(&mut next) as f32)).collect()),
     ];
     let out = usize::try_from(SLOTS).unwrap() * usize::try_from(TASKS).unwrap();
-    args.extend(Elem::ALL.map(|e| Array::zeros(e, out)));
+    args.extend(Elem::MEMORY.map(|e| Array::zeros(e, out)));
     args
 }
 
 const LANES: [u16; 5] = [1, 4, 8, 12, 16];
 
 fn index(elem: Elem) -> usize {
-    Elem::ALL.iter().position(|&e| e == elem).unwrap()
+    Elem::MEMORY.iter().position(|&e| e == elem).unwrap()
 }
 
 impl Generator<'_> {
@@ -114,6 +115,12 @@ impl Generator<'_> {
         from[i]
     }
 
+    /// Memory in which values of a type are kept.
+    fn memory(&mut self, elem: Elem) -> usize {
+        let narrow = elem == Elem::F32 && self.choose(3) == 0;
+        index(if narrow { Elem::Bf16 } else { elem })
+    }
+
     fn exhausted(&self) -> bool {
         self.choices.len() == 0
     }
@@ -124,7 +131,7 @@ impl Generator<'_> {
 
     /// Scratch has to be defined before anything reads it.
     fn fill_scratch(&mut self) {
-        for elem in Elem::ALL {
+        for elem in Elem::MEMORY {
             let (zero, end) = (self.b.int(0), self.b.int(LEN));
             let (from, to) = (self.inputs[index(elem)], self.scratch[index(elem)]);
             self.b.for_range(zero, end, 8, Unroll::By(2), |b, i| {
@@ -199,8 +206,9 @@ impl Generator<'_> {
     }
 
     fn load(&mut self, ty: Ty) -> Value {
+        let memory = self.memory(ty.elem());
         let base = if self.choose(3) == 0 { &self.scratch } else { &self.inputs };
-        let mut ptr = base[index(ty.elem())];
+        let mut ptr = base[memory];
         // Before the pool has anything, indices are constants, so this does not recurse without end.
         let at = if self.pool.is_empty() { self.b.int(3) } else { self.index() };
         if self.choose(6) == 0 {
@@ -226,7 +234,7 @@ impl Generator<'_> {
     /// Stores a value to the task's part of an output.
     fn output(&mut self, value: Value) {
         let ty = self.b.ty(value);
-        let e = index(ty.elem());
+        let e = self.memory(ty.elem());
         let slot = self.stored[e];
         if slot + i64::from(ty.lanes()) > SLOTS {
             return;
@@ -341,17 +349,19 @@ impl Generator<'_> {
                 let lanes = self.lanes();
                 let value = self.value(Ty::vector(elem, lanes));
                 let at = self.index();
-                let place = self.b.at(self.scratch[index(elem)], at);
+                let memory = self.memory(elem);
+                let place = self.b.at(self.scratch[memory], at);
                 let (pattern, mask) = (self.pattern(lanes, true), self.mask(lanes));
                 self.b.store_as(Reference { place, pattern, mask }, value);
             }
             7 => {
                 let elem = self.pick(&[Elem::F32, Elem::I32]);
+                let memory = self.memory(elem);
                 let lanes = self.pick(&[4, 8, 12]);
                 let stride = self.pick(&[4, 5, 8]);
                 let stride = self.b.int(stride);
                 let at = self.index();
-                let place = self.b.at(self.scratch[index(elem)], at);
+                let place = self.b.at(self.scratch[memory], at);
                 let columns = self.b.load_block(place, stride, lanes);
                 self.b.store_block(place, stride, [columns[1], columns[0], columns[3], columns[2]]);
                 self.pool.extend(columns);
@@ -403,7 +413,7 @@ impl Generator<'_> {
                     Elem::I64 => Elem::F64,
                     Elem::F32 => Elem::I32,
                     Elem::F64 => Elem::I64,
-                    Elem::Bool => return self.value(ty),
+                    Elem::Bool | Elem::Bf16 => return self.value(ty),
                 };
                 let mut a = self.value(ty);
                 if elem.is_float() {

@@ -27,6 +27,8 @@ pub(crate) fn machine(kernel: &Kernel, args: &[Array], dims: &[i64], tasks: u64,
             (Array::F32(v), false) => memory.lend(v),
             (Array::F64(v), true) => memory.lend_mut(v),
             (Array::F64(v), false) => memory.lend(v),
+            (Array::Bf16(v), true) => memory.lend_mut(v),
+            (Array::Bf16(v), false) => memory.lend(v),
         };
         regions.push(memory.whole(id));
     }

@@ -12,9 +12,9 @@ codes! {
         right: "$ weft check unscheduled.weft --backend evaluator",
     }
     E0603 = "kernel that a backend does not support" {
-        "A backend lacks an element type or an operation that a kernel uses; the message says which. The interpreter runs every kernel.",
-        wrong: "$ weft check layer.weft --backend cranelift --float bf16",
-        right: "$ weft check layer.weft --backend interpreter --float bf16",
+        "A backend lacks an operation that a kernel uses, or memory for a tile of it (all tiles of a kernel together may take 1 GiB); the message says which. The interpreter runs every kernel.",
+        wrong: "$ weft check largest.weft --backend cranelift -D E=400000000",
+        right: "$ weft check largest.weft --backend cranelift -D E=400",
     }
     E0604 = "not in this version" {
         "The option, mode, backend or target is part of Weft's command line, but this version does not have it yet.",

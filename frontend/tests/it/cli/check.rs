@@ -64,6 +64,23 @@ fn several_files() {
     folder.weft(&["check", "layer.weft", "other.weft", "--golden", "x"]).fails(2, "--golden");
 }
 
+/// bf16 halves what buffers take, and rounds what is in them.
+#[test]
+fn bf16_is_a_storage_type() {
+    let folder = Folder::new();
+    let inputs = |report: &Value| report["memory"]["inputs"].as_u64().unwrap();
+    for layer in
+        ["attamba", "attamba_sparsek", "sparsek", "transformer_vq", "gallery/gqa", "gallery/nsa", "gallery/mamba2"]
+    {
+        let example = root().join(format!("examples/{layer}.weft")).display().to_string();
+        let args = ["check", &example, "-D", "b=1", "-D", "t=40", "--backend", "cranelift", "--json", "--float"];
+        let check = |float: &str| folder.weft(&[&args[..], &[float]].concat()).good().json();
+        let (single, half) = (check("f32"), check("bf16"));
+        assert_eq!((&half["ok"], &half["float"]), (&Value::from(true), &Value::from("bf16")), "{layer}");
+        assert_eq!(inputs(&single), 2 * inputs(&half), "{layer}");
+    }
+}
+
 /// The table as people see it. Times vary, and are left out.
 #[test]
 fn the_table() {

@@ -38,6 +38,8 @@ fn folder() -> Folder {
     }
     folder.write("outer.weft", layer("  out y[b,t,j] = if j <= t then x * x[b,j] else 0\n"));
     folder.write("unscheduled.weft", layer("  out y[b,t] = kth[j](x[b,j] where j <= t, t + 1)\n"));
+    let largest = layer("  size E = 400\n  index e: E\n  out y[b,t] = kth[e](sin(x * e), 5)\n");
+    folder.write("largest.weft", largest);
     folder.weft(&["compile", "layer.weft", "-o", "emitted", "--emit", "schedule"]).good();
     folder.write("layer.schedule", folder.read("emitted/window.schedule"));
     folder.write("wrong.schedule", "tiles y: rows 64\ntiles y: cols 3\n");

@@ -13,6 +13,7 @@ use weft_ir::eval::{self, Evaluator, Tensor, Tolerance};
 use weft_ir::graph::{Extent, Graph, NodeId, Op};
 use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
+use weft_ir::loops::{from_bf16, to_bf16};
 use weft_passes::lower::{Target, lower};
 use weft_passes::{canon, fuse, schedule};
 use weft_runtime::Pool;
@@ -285,7 +286,8 @@ fn pool() -> &'static Pool {
 fn to_data(elem: ElemType, x: &[f64]) -> Data {
     #[allow(clippy::cast_possible_truncation, reason = "inputs are exact in the types that they have")]
     match elem {
-        ElemType::F32 | ElemType::Bf16 => Data::F32(x.iter().map(|x| *x as f32).collect()),
+        ElemType::F32 => Data::F32(x.iter().map(|x| *x as f32).collect()),
+        ElemType::Bf16 => Data::Bf16(x.iter().map(|x| to_bf16(*x as f32)).collect()),
         ElemType::F64 => Data::F64(x.to_vec()),
         ElemType::I32 => Data::I32(x.iter().map(|x| *x as i32).collect()),
         ElemType::I64 => Data::I64(x.iter().map(|x| *x as i64).collect()),
@@ -300,6 +302,7 @@ fn to_floats(data: &Data) -> Vec<f64> {
         Data::I32(x) => x.iter().copied().map(f64::from).collect(),
         Data::I64(x) => x.iter().map(|x| *x as f64).collect(),
         Data::Bool(x) => x.iter().copied().map(f64::from).collect(),
+        Data::Bf16(x) => x.iter().map(|x| f64::from(from_bf16(*x))).collect(),
     }
 }
 

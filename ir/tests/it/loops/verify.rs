@@ -15,7 +15,11 @@ fn message(statements: &str) -> String {
   {statements}
 }}"
     );
-    let kernel = parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let kernel = match parse(&text) {
+        Ok(kernel) => kernel,
+        // That a value is defined once is the reader's rule too.
+        Err(e) => return e.message,
+    };
     verify(&kernel).map_or_else(|e| e.message, |()| "fine".to_owned())
 }
 
@@ -34,6 +38,7 @@ fn broken_rules_are_named() {
         "%6: f32x5 = load %3[0]",
         "%6: f32x68 = load %3[0]",
         "%6: f64 = load %3[0]",
+        "%6: bf16 = const 1.0",
         "%6: f32 = load %3[0] splat",
         "%6: f32 = load %3[%3]",
         "%6: f32x4 = load %3[0] by %3",

@@ -7,7 +7,7 @@ use weft_cranelift::program::{Data, Executable, Length};
 use weft_ir::kernel::interp::{Bindings, Options, Outcome, Tensor, run};
 use weft_ir::kernel::verify::verify;
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, parse};
-use weft_ir::loops::{Array, Elem, interpret};
+use weft_ir::loops::{Array, Elem, from_bf16, interpret, to_bf16};
 use weft_ir::program::{Argument, Program};
 use weft_passes::lower::{Target, lower};
 use weft_runtime::Pool;
@@ -75,7 +75,8 @@ fn random_input(plan: &Plan, lengths: &[&[i64]], buffer: &Buffer, random: &mut R
         .map(|_| {
             let x = random.next();
             match (buffer.elem, range) {
-                (ElemType::F32 | ElemType::Bf16, _) => f64::from((x * 2.0 - 1.0) as f32),
+                (ElemType::F32, _) => f64::from((x * 2.0 - 1.0) as f32),
+                (ElemType::Bf16, _) => f64::from(from_bf16(to_bf16((x * 2.0 - 1.0) as f32))),
                 (ElemType::F64, _) => x * 2.0 - 1.0,
                 (ElemType::Bool, _) => f64::from(u8::from(x < 0.6)),
                 (_, Some((lo, hi))) => lo as f64 + (x * (hi - lo) as f64).floor(),
@@ -93,7 +94,7 @@ fn to_data(elem: ElemType, x: &[f64]) -> Data {
         ElemType::I32 => Data::I32(x.iter().map(|x| *x as i32).collect()),
         ElemType::I64 => Data::I64(x.iter().map(|x| *x as i64).collect()),
         ElemType::Bool => Data::Bool(x.iter().map(|x| *x as u8).collect()),
-        ElemType::Bf16 => panic!("bf16"),
+        ElemType::Bf16 => Data::Bf16(x.iter().map(|x| to_bf16(*x as f32)).collect()),
     }
 }
 
@@ -104,6 +105,7 @@ fn to_floats(data: &Data) -> Vec<f64> {
         Data::I32(x) => x.iter().copied().map(f64::from).collect(),
         Data::I64(x) => x.iter().map(|x| *x as f64).collect(),
         Data::Bool(x) => x.iter().copied().map(f64::from).collect(),
+        Data::Bf16(x) => x.iter().map(|x| f64::from(from_bf16(*x))).collect(),
     }
 }
 
@@ -125,6 +127,7 @@ fn to_array(data: &Data) -> Array {
         Data::I32(x) => Array::I32(x.clone()),
         Data::I64(x) => Array::I64(x.clone()),
         Data::Bool(x) => Array::Bool(x.iter().map(|x| *x != 0).collect()),
+        Data::Bf16(x) => Array::Bf16(x.clone()),
     }
 }
 
@@ -135,6 +138,7 @@ fn from_array(array: &Array) -> Vec<f64> {
         Array::I32(x) => x.iter().copied().map(f64::from).collect(),
         Array::I64(x) => x.iter().map(|x| *x as f64).collect(),
         Array::Bool(x) => x.iter().map(|x| f64::from(u8::from(*x))).collect(),
+        Array::Bf16(x) => x.iter().map(|x| f64::from(from_bf16(*x))).collect(),
     }
 }
 
@@ -153,6 +157,7 @@ fn run_loops(plan: &Plan, program: &Program, values: &[&[i64]], inputs: &[(Strin
             (None, Elem::I32) => Array::I32(vec![init as i32; size]),
             (None, Elem::I64) => Array::I64(vec![init as i64; size]),
             (None, Elem::Bool) => Array::Bool(vec![init != 0.0; size]),
+            (None, Elem::Bf16) => Array::Bf16(vec![to_bf16(init as f32); size]),
         });
     }
     for launch in &program.launches {
@@ -191,6 +196,11 @@ fn pools() -> &'static [Pool; 2] {
 /// Runs a plan both ways. Also checks that the number of threads does not matter to a bit, and that a second run of the same
 /// memory gives the same.
 pub(crate) fn results(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl Fn(&str, &mut Tensor)) -> Results {
+    results_with(plan, lengths, Options { seed, ..Options::default() }, adjust)
+}
+
+fn results_with(plan: &Plan, lengths: Lengths<'_>, options: Options, adjust: impl Fn(&str, &mut Tensor)) -> Results {
+    let seed = options.seed;
     let values = lengths_of(plan, lengths);
     let mut random = Random(seed);
     let mut bindings = Bindings::default();
@@ -215,8 +225,7 @@ pub(crate) fn results(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl
         inputs.push((buffer.name.clone(), data));
         bindings = bindings.buffer(&buffer.name, x);
     }
-    let interpreted =
-        run(plan, &bindings, Options { seed, ..Options::default() }).unwrap_or_else(|e| panic!("{e}\n{plan}"));
+    let interpreted = run(plan, &bindings, options).unwrap_or_else(|e| panic!("{e}\n{plan}"));
     let outputs = || plan.buffers.iter().filter(|b| is_result(b));
     let mut results: Vec<Vec<(String, Vec<f64>)>> = Vec::new();
     for pool in [&pools()[0], &pools()[1], &pools()[1]] {
@@ -239,6 +248,17 @@ pub(crate) fn results(plan: &Plan, lengths: Lengths<'_>, seed: u64, adjust: impl
 /// Compares all outputs of a plan: relative L2 error of each, over the elements that are written; integers exactly.
 pub(crate) fn check(plan: &Plan, lengths: Lengths<'_>, seed: u64, tolerance: f64) {
     check_with(plan, lengths, seed, (tolerance, 0.0), |_, _| {});
+}
+
+/// Compares all outputs of a plan, every operation of which rounds to its type, to the bit.
+pub(crate) fn check_exactly(plan: &Plan, lengths: Lengths<'_>, seed: u64) {
+    let results = results_with(plan, lengths, Options { seed, round: true, ..Options::default() }, |_, _| {});
+    for (name, got) in results.compiled.iter().chain(results.checked.iter().flatten()) {
+        let expected = &results.interpreted.buffers[name.as_str()].data;
+        let differs = expected.iter().zip(got).position(|(e, g)| !e.is_nan() && e != g);
+        let at = differs.map(|i| (i, expected[i], got[i]));
+        assert_eq!(at, None, "{}: {name} at {lengths:?}\n{plan}", plan.name);
+    }
 }
 
 /// The same with inputs adjusted by name, for outputs whose elements are sums of terms of size `term`: where the terms cancel,

@@ -6,3 +6,4 @@ pub(crate) mod harness;
 mod ops;
 mod plans;
 mod programs;
+mod storage;
