@@ -69,7 +69,10 @@ impl Scheduler {
                 {
                     // The operand of an extremum under the extremum's own name of its axis: computed here.
                     let renamed = self.c.rename(args[0], &names)?;
-                    return self.cut_at(renamed, place, root, memo);
+                    // What is costly is not made again for another name: it stays as it is.
+                    if renamed != id {
+                        return self.cut_at(renamed, place, root, memo);
+                    }
                 }
                 let wrapped = args[0];
                 if !self.is_walk(wrapped)? && !self.is_shared(wrapped)? && self.is_light_wrap(wrapped)? {
