@@ -1,8 +1,8 @@
 //! A prediction of a kernel's time: operations by rate, bytes by level, overhead of tile code.
 //!
-//! It is made to rank variants of one kernel (tile extents, fused or not), not to forecast a run. A kernel takes the longer of its
-//! arithmetic and its traffic, plus a price for every statement and iteration, times what the last wave of grid points leaves
-//! idle. Tiles that do not fit the first-level cache slow everything down.
+//! It is made to rank variants of one kernel (tile extents, fused or not), not to forecast a run. A kernel takes the time of its
+//! arithmetic and of its traffic, plus a price for every statement and iteration, times what the last wave of grid points leaves
+//! idle. (Traffic is hidden behind arithmetic only in part: adding the two ranked measured variants better than taking the longer.) Tiles that do not fit the first-level cache slow everything down.
 
 use super::walk::{Extents, Visit, Walk};
 use crate::lower::Target;
@@ -98,7 +98,7 @@ pub fn seconds(plan: &Plan, kernel: &Kernel, target: &Target, rates: &Rates, typ
     let bandwidth = if work.bytes / points <= target.l2_bytes as f64 { rates.near_bytes } else { rates.far_bytes };
     let threads = f64::from(target.threads.max(1));
     let waves = (points / threads).ceil() * threads / points;
-    (work.compute.max(work.bytes / bandwidth) + work.overhead) * waves / threads
+    (work.compute + work.bytes / bandwidth + work.overhead) * waves / threads
 }
 
 /// Bytes of tiles that the innermost loops hold: the most over all loops.

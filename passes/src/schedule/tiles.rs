@@ -33,7 +33,7 @@ impl Default for Tiles {
 }
 
 /// A plan must be predicted to be this much faster than with the default tiles, a kernel than with those of the plan.
-const MARGIN: f64 = 0.95;
+const MARGIN: f64 = 0.98;
 
 /// The candidates, the default first: fewer rows for short windows and large states, more for products. (Rows and widths of 128 were
 /// measured to be slower everywhere: scores and values leave the first-level cache.)
