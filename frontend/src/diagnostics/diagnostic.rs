@@ -43,7 +43,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error without a place.
+    /// An error without a place, with the hint of its code.
     pub fn error(code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             code,
@@ -53,7 +53,7 @@ impl Diagnostic {
             secondary: Vec::new(),
             expected: Vec::new(),
             notes: Vec::new(),
-            hint: None,
+            hint: code.hint().map(str::to_owned),
         }
     }
 

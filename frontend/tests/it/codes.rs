@@ -49,3 +49,28 @@ fn pages_are_up_to_date() {
         assert!(pages.iter().any(|(page, _)| *page == name), "docs/errors/{name} explains no code");
     }
 }
+
+/// Every kind of error has a rendered message in some snapshot, and in one of them says what to do.
+#[test]
+fn every_error_is_shown_with_a_hint() {
+    let mut shown = String::new();
+    let mut folders = vec![root().join("frontend/tests/it")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|e| e == "snap") {
+                shown += &std::fs::read_to_string(entry).unwrap();
+            }
+        }
+    }
+    let messages: Vec<&str> = shown.split("\n[").flat_map(|part| part.split_once("] Error: ").map(|_| part)).collect();
+    let mut missing = Vec::new();
+    for code in Code::all().filter(|c| c.as_str().starts_with('E')) {
+        let own: Vec<&&str> = messages.iter().filter(|m| m.starts_with(code.as_str())).collect();
+        if own.is_empty() || !own.iter().any(|m| m.contains("Help: ")) {
+            missing.push((code, own.len()));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}

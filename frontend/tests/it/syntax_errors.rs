@@ -112,9 +112,12 @@ fn expressions() {
 /// Sixty-four are enough, and the last says that there are more.
 #[test]
 fn errors_are_limited() {
-    let found = errors(&"fn f(x) = \n".repeat(1000));
+    let text = "fn f(x) = \n".repeat(1000);
+    let found = errors(&text);
     assert_eq!(found.len(), weft::syntax::MAX_ERRORS + 1);
     assert_eq!(found.last().unwrap().code.as_str(), "E0025");
+    let (map, _) = source(&text);
+    insta::assert_snapshot!("too_many_errors", render(&found[found.len() - 1..], &map, Color::Never));
 }
 
 /// A line that no screen can show is named, not drawn.

@@ -38,6 +38,7 @@ macro_rules! codes {
 mod axes;
 mod backends;
 mod clocks;
+mod hints;
 mod inputs;
 mod names;
 mod syntax;
