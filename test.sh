@@ -9,7 +9,7 @@ cargo clippy --workspace --all-targets -- -D warnings
 if command -v cargo-deny > /dev/null; then
     cargo deny --log-level error check licenses bans sources
 else
-    # Building it takes longer than all other checks together, so it is not fetched: `cargo install cargo-deny --locked`.
+    # It is not fetched, since it takes minutes to build: `cargo install cargo-deny --locked`.
     echo "test.sh: cargo-deny is not installed: licences, bans and sources are not checked" >&2
 fi
 cargo test --workspace --quiet
