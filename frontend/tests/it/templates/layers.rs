@@ -2,12 +2,9 @@
 
 use super::examples::EXAMPLES;
 use super::random::Random;
-use super::road::{Case, Failure, Stage, travel};
+use super::road::{Case, Stage, travel};
 use crate::support::root;
 use weft_passes::schedule::Tiles;
-
-/// Layers of `tests/layers/` that are refused for now, with the message. Whoever makes one of them work is told to take it out.
-const REFUSED: &[(&str, &str)] = &[];
 
 /// Lengths of documents, and tiles.
 fn runs() -> [(&'static [usize], Tiles); 3] {
@@ -21,11 +18,8 @@ fn survives(name: &str, case: impl Fn(&[usize]) -> Case) {
     for (seed, (lengths, tiles)) in (1..).zip(runs()) {
         let mut case = case(lengths);
         (case.tiles, case.seed) = (tiles, seed);
-        match (travel(&case), REFUSED.iter().find(|r| r.0 == name)) {
-            (Ok(_), None) => {}
-            (Ok(_), Some(_)) => failures.push(format!("{lengths:?}: works; take it out of `REFUSED`")),
-            (Err(Failure { stage: Stage::Schedule, message }), Some((_, known))) if message == *known => {}
-            (Err(f), _) => failures.push(format!("{lengths:?} {tiles:?}: {f}")),
+        if let Err(f) = travel(&case) {
+            failures.push(format!("{lengths:?} {tiles:?}: {f}"));
         }
     }
     assert!(failures.is_empty(), "{name}: {} failures\n{}", failures.len(), failures.join("\n"));
@@ -56,7 +50,6 @@ fn none_is_missing() {
         .collect();
     found.sort();
     assert_eq!(found, NAMES);
-    assert!(REFUSED.iter().all(|(name, _)| NAMES.contains(name)), "a refused layer is gone");
 }
 
 #[test]
@@ -71,7 +64,7 @@ fn the_gallery() {
 fn random_tiles() {
     let first: u64 = std::env::var("WEFT_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let mut failures = Vec::new();
-    for (n, name) in (0u64..).zip(NAMES).filter(|(_, name)| !REFUSED.iter().any(|r| r.0 == **name)) {
+    for (n, name) in (0u64..).zip(NAMES) {
         let text = text(name);
         for round in 0..super::effort() as u64 {
             let mut r = Random(first + 1000 * n + round);
