@@ -1,5 +1,6 @@
-//! Weft's passes from IR to IR: canonicaliser, scheduling, fusion, lowering.
+//! Weft's passes from IR to IR: differentiation, canonicaliser, scheduling, fusion, lowering.
 
+pub mod autodiff;
 pub mod canon;
 pub mod cost;
 pub mod fuse;

@@ -39,6 +39,7 @@
 pub mod affine;
 mod axes;
 mod build;
+pub mod derivative;
 mod node;
 pub mod op;
 mod parse;
@@ -48,5 +49,5 @@ pub mod prove;
 pub use crate::elementwise::{MapFn, Signature, floor_div};
 pub use axes::{Axis, AxisId, AxisSet, Domain, DomainId, Extent, Role};
 pub use node::{Error, Graph, Init, Input, InputId, InputKind, NodeId, Output, RecDecl, RecId};
-pub use op::{Extremum, Op, Scalar, ThresholdFamily};
+pub use op::{Derivative, Extremum, Op, Scalar, ThresholdFamily};
 pub use parse::ParseError;

@@ -81,7 +81,7 @@ impl ThresholdFamily {
 pub type Axes = SmallVec<[AxisId; 4]>;
 
 macro_rules! ops {
-    ($($(#[doc = $doc:literal])+ $variant:ident $({ $($field:ident : $ty:ty),* })? $(( $pty:ty ))? = $name:literal, $stratum:ident, $operands:literal;)*) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident $({ $($field:ident : $ty:ty),* })? $(( $pty:ty ))? = $name:literal, $stratum:ident, $rule:ident, $operands:literal;)*) => {
         /// An op of the graph IR, with its attributes. Operands are in the node.
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Op {
@@ -100,6 +100,12 @@ macro_rules! ops {
             pub fn stratum(&self) -> Stratum {
                 match self { $(Self::$variant { .. } => Stratum::$stratum,)* }
             }
+
+            /// How a cotangent reaches the operands.
+            #[must_use]
+            pub fn derivative(&self) -> Derivative {
+                match self { $(Self::$variant { .. } => Derivative::$rule,)* }
+            }
         }
 
         /// The op table as documentation: name, operands, meaning.
@@ -116,43 +122,75 @@ pub enum Stratum {
     Algorithm,
 }
 
+/// The rules of reverse differentiation, one for each kind of op. `y'` is the cotangent of the result; a cotangent of an operand is
+/// summed over all axes that the operand does not have. Guards stay in front of whatever they guarded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Derivative {
+    /// No operands.
+    Leaf,
+    /// Nothing flows: positions, counts, and what the user stops.
+    Zero,
+    /// `x' += y'`
+    Identity,
+    /// `x_i' += y' * df/dx_i`, from the table of partial derivatives ([`super::derivative`]).
+    Elementwise,
+    /// `a' += [c] y'`, `b' += [not c] y'`
+    Branch,
+    /// `f_i' += sum over axes of [guards] y' * the other factors`
+    Product,
+    /// `x'[i] += [i is the position of the extremum] y'`
+    Extremum,
+    /// `x'[i] += [i is the position of the rank] y'`
+    Rank,
+    /// By the implicit function theorem: `x'[j] += y' phi'(x_j - tau) / sum of phi'`, `k' -= y' / sum of phi'`.
+    Threshold,
+    /// `body'[x] += sum over the positions' own axes of [position == x] y'`, solved for those axes where that is possible.
+    Read,
+    /// A recurrence that runs the other way: `m[t]` is what reaches the state at `t - 1`.
+    Recurrence,
+    /// Taken care of by the rule of the recurrence.
+    Previous,
+    /// `via' += y'`
+    StraightThrough,
+}
+
 ops! {
     #[doc = " An input or parameter at its declared axes."]
-    Input(InputId) = "input", Definition, "";
+    Input(InputId) = "input", Definition, Leaf, "";
     #[doc = " A constant."]
-    Const(Scalar) = "const", Definition, "";
+    Const(Scalar) = "const", Definition, Leaf, "";
     #[doc = " The position on an axis, an i32."]
-    Index(AxisId) = "index", Definition, "";
+    Index(AxisId) = "index", Definition, Leaf, "";
     #[doc = " The extent of a domain as an i32; depends on the batch axis where the extent is ragged."]
-    Size(DomainId) = "size", Definition, "";
+    Size(DomainId) = "size", Definition, Leaf, "";
     #[doc = " An elementwise function."]
-    Map(MapFn) = "map", Definition, "x..";
+    Map(MapFn) = "map", Definition, Elementwise, "x..";
     #[doc = " Conversion to another element type; floats to integers round towards zero."]
-    Cast(DType) = "cast", Definition, "x";
+    Cast(DType) = "cast", Definition, Identity, "x";
     #[doc = " `if c then a else b`; the branch not taken is not evaluated."]
-    Select = "select", Definition, "c, a, b";
+    Select = "select", Definition, Branch, "c, a, b";
     #[doc = " Sum over `axes` of the product of the factors where all guards hold; with no axes, the guarded product."]
-    Ein { axes: Axes, guards: u32 } = "ein", Definition, "guards.., factors..";
+    Ein { axes: Axes, guards: u32 } = "ein", Definition, Product, "guards.., factors..";
     #[doc = " Largest or smallest value over `axes` where all guards hold; minus or plus infinity of nothing."]
-    Reduce { extremum: Extremum, axes: Axes, guards: u32 } = "reduce", Definition, "guards.., x";
+    Reduce { extremum: Extremum, axes: Axes, guards: u32 } = "reduce", Definition, Extremum, "guards.., x";
     #[doc = " Position of the largest or smallest value over `axis` where all guards hold, ties to the lower index; 0 of nothing. A decision."]
-    Arg { extremum: Extremum, axis: AxisId, guards: u32 } = "arg", Definition, "guards.., x";
+    Arg { extremum: Extremum, axis: AxisId, guards: u32 } = "arg", Definition, Zero, "guards.., x";
     #[doc = " Value of the pair of rank `rank` (0 is the best) in the order (value descending, index ascending) over `axis`; minus infinity where there are fewer, plus infinity at a negative rank. A decision."]
-    KthValue { axis: AxisId, guards: u32 } = "kth_value", Definition, "guards.., x, rank";
+    KthValue { axis: AxisId, guards: u32 } = "kth_value", Definition, Rank, "guards.., x, rank";
     #[doc = " Index of the same pair as `kth_value`; the largest i32 where there are fewer, -1 at a negative rank. A decision."]
-    KthIndex { axis: AxisId, guards: u32 } = "kth_index", Definition, "guards.., x, rank";
+    KthIndex { axis: AxisId, guards: u32 } = "kth_index", Definition, Zero, "guards.., x, rank";
     #[doc = " `tau` with `sum over axis of phi(x - tau)` where all guards hold `= k` (a float). Minus infinity where the sum cannot reach `k`, the largest member where `k <= 0`. A decision."]
-    Threshold { family: ThresholdFamily, axis: AxisId, guards: u32 } = "threshold", Definition, "guards.., x, k";
+    Threshold { family: ThresholdFamily, axis: AxisId, guards: u32 } = "threshold", Definition, Threshold, "guards.., x, k";
     #[doc = " Simultaneous substitution `body[axes := positions]`."]
-    Sub { axes: Axes } = "sub", Definition, "body, positions..";
+    Sub { axes: Axes } = "sub", Definition, Read, "body, positions..";
     #[doc = " A recurrence over the time axis of its declaration: `body` at position t may read `prev`, its own value at t - 1."]
-    Rec(RecId) = "rec", Definition, "body";
+    Rec(RecId) = "rec", Definition, Recurrence, "body";
     #[doc = " The value of a recurrence at t - 1; only inside its body. There is none at t = 0."]
-    Prev(RecId) = "prev", Definition, "";
+    Prev(RecId) = "prev", Definition, Previous, "";
     #[doc = " `x`, with zero gradient."]
-    Stop = "stop", Definition, "x";
+    Stop = "stop", Definition, Zero, "x";
     #[doc = " Straight-through: the value of the first operand, the gradient to the second."]
-    Ste = "ste", Definition, "value, via";
+    Ste = "ste", Definition, StraightThrough, "value, via";
 }
 
 impl Op {

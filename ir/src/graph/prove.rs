@@ -204,8 +204,9 @@ impl<'g> Prover<'g> {
         }
     }
 
-    /// `floor(form / m)` with multiples of `m` taken out of the quotient.
-    fn quotient(&self, form: &Form, m: i64) -> Option<Form> {
+    /// `floor(form / m)` with multiples of `m` taken out of the quotient; `None` if `m` is not positive.
+    #[must_use]
+    pub fn quotient(&self, form: &Form, m: i64) -> Option<Form> {
         if m <= 0 {
             return None;
         }
