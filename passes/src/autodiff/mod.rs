@@ -128,6 +128,10 @@ struct Differentiation {
     spare: Spare,
     /// Adjoints of nodes whose users have not all been visited.
     pending: FxHashMap<NodeId, Adjoint>,
+    /// Recurrences of the definition; those behind them run the other way.
+    recs: usize,
+    /// Terms without previous states, by the terms with them.
+    outside: FxHashMap<NodeId, NodeId>,
     /// Adjoints of inputs.
     inputs: FxHashMap<InputId, NodeId>,
 }
@@ -140,6 +144,8 @@ impl Differentiation {
             defined: Defined::default(),
             spare: Spare::default(),
             pending: FxHashMap::default(),
+            recs: g.recs().len(),
+            outside: FxHashMap::default(),
             inputs: FxHashMap::default(),
             g,
         }
@@ -185,7 +191,9 @@ impl Differentiation {
         if !self.active.is(to) || guards.iter().any(|&x| self.g.constant(x).is_some_and(|c| c.as_f64() == 0.0)) {
             return Ok(());
         }
-        let own = self.g.free(to).clone();
+        let guards = &self.read_states(guards)?[..];
+        let factors = &self.read_states(factors)?[..];
+        let own = self.place_of(to);
         let summed: Vec<AxisId> = scope.iter().filter(|&a| !own.contains(a)).collect();
         let mut term = Term::default();
         let (mut inner_guards, mut inner) = (Vec::new(), Vec::new());
@@ -216,6 +224,17 @@ impl Differentiation {
         }
         self.pending.entry(to).or_default().push(term);
         Ok(())
+    }
+
+    /// The axes over which the adjoint of a node is a function: its own, and the batch of those that are ragged, since its
+    /// positions are others for each element of the batch. An input is one tensor for the whole batch.
+    fn place_of(&self, id: NodeId) -> AxisSet {
+        let mut axes = self.g.free(id).clone();
+        if !matches!(self.g.op(id), Op::Input(_)) {
+            let batches = self.g.free(id).iter().filter_map(|a| self.g.ragged_over(self.g.axis(a).domain));
+            axes.extend(&batches.collect());
+        }
+        axes
     }
 
     /// The adjoint of a node as one value.

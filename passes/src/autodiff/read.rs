@@ -3,7 +3,7 @@
 use super::Differentiation;
 use super::adjoint::Term;
 use super::solve::Equations;
-use weft_ir::graph::{AxisId, AxisSet, Error, NodeId, Op};
+use weft_ir::graph::{AxisId, Error, NodeId, Op};
 
 impl Differentiation {
     /// `y[..] = body[x := p(..)]` gives `body'[x] += sum of [p == x] y'` over the axes of the positions that the body does not have.
@@ -15,9 +15,9 @@ impl Differentiation {
         }
         let positions = self.g.args(id)[1..].to_vec();
         // What rides along keeps its place.
-        let mut along: AxisSet = self.g.free(body).clone();
+        let mut along = self.place_of(body);
         axes.iter().for_each(|&a| along.remove(a));
-        let unknown: Vec<AxisId> = self.g.free(id).iter().filter(|&a| !along.contains(a)).collect();
+        let unknown: Vec<AxisId> = self.place_of(id).iter().filter(|&a| !along.contains(a)).collect();
         let mut equations = Equations::new(unknown);
         for (&axis, &position) in axes.iter().zip(&positions) {
             equations.equate(&self.g, position, axis);
@@ -29,7 +29,7 @@ impl Differentiation {
         let mut guards = place(self, &term.guards)?;
         guards.extend_from_slice(&solution.guards);
         let factors = place(self, &term.factors)?;
-        let mut scope = self.g.free(body).clone();
+        let mut scope = self.place_of(body);
         solution.summed.iter().for_each(|&a| scope.insert(a));
         self.give(body, &scope, &guards, &factors)
     }

@@ -50,6 +50,47 @@ impl Differentiation {
         Ok(Some(self.g.ein(&[], &[exists], &[later])?))
     }
 
+    /// Terms of a recurrence's body as they are read outside it: the previous state is the state at the position before.
+    pub(super) fn read_states(&mut self, terms: &[NodeId]) -> Result<Vec<NodeId>, Error> {
+        terms.iter().map(|&x| self.read_state(x)).collect()
+    }
+
+    fn read_state(&mut self, id: NodeId) -> Result<NodeId, Error> {
+        let mut needed = vec![id];
+        while let Some(&n) = needed.last() {
+            if self.outside.contains_key(&n) {
+                needed.pop();
+                continue;
+            }
+            let args: Vec<NodeId> = self.g.args(n).to_vec();
+            let before = needed.len();
+            needed.extend(args.iter().filter(|a| !self.outside.contains_key(a)));
+            if needed.len() > before {
+                continue;
+            }
+            let made = match self.g.op(n).clone() {
+                Op::Prev(r) if r.index() < self.recs => {
+                    let time = self.g.rec(r).time;
+                    let (at, step) = (self.g.index(time)?, self.g.int(if self.g.rec(r).reverse { 1 } else { -1 }));
+                    let before = self.g.map(MapFn::Add, &[at, step])?;
+                    match self.g.ids().find(|&x| *self.g.op(x) == Op::Rec(r)) {
+                        Some(rec) => self.g.sub(rec, &[(time, before)])?,
+                        None => n,
+                    }
+                }
+                // A state is closed: what its body reads is its own affair.
+                Op::Rec(_) => n,
+                op => {
+                    let new: Vec<NodeId> = args.iter().map(|a| self.outside[a]).collect();
+                    if new == args { n } else { self.g.add(op, &new)? }
+                }
+            };
+            self.outside.insert(n, made);
+            needed.pop();
+        }
+        Ok(self.outside[&id])
+    }
+
     /// The adjoint of one node inside a term, for a cotangent of the term.
     fn derivative_in(&mut self, node: NodeId, term: NodeId, cotangent: NodeId) -> Result<Option<NodeId>, Error> {
         let op = self.g.op(node).clone();

@@ -58,7 +58,7 @@ impl Differentiation {
         guards: &[NodeId],
         factors: &[NodeId],
     ) -> Result<(), Error> {
-        let scope = self.g.free(id).clone();
+        let scope = self.place_of(id);
         self.pass_over(scope, term, to, guards, factors)
     }
 
@@ -71,7 +71,7 @@ impl Differentiation {
         guards: &[NodeId],
         factors: &[NodeId],
     ) -> Result<(), Error> {
-        scope.extend(&self.g.free(to).clone());
+        scope.extend(&self.place_of(to));
         let guards: Vec<NodeId> = term.guards.iter().chain(guards).copied().collect();
         let factors: Vec<NodeId> = term.factors.iter().chain(factors).copied().collect();
         self.give(to, &scope, &guards, &factors)
@@ -115,7 +115,7 @@ impl Differentiation {
 
     /// The axes of a reduction's operands: its own and those that it binds.
     fn scope_within(&self, id: NodeId) -> AxisSet {
-        let mut scope = self.g.free(id).clone();
+        let mut scope = self.place_of(id);
         for &a in self.g.op(id).bound() {
             scope.insert(a);
         }
