@@ -99,7 +99,7 @@ impl<'r> Frame<'r> {
                 Some(s) if s.prev.region.covers(region) => Ok(s.prev.over(region)),
                 _ => Err(Error::Unsupported {
                     node: run.describe(node),
-                    what: "is read at another position than t - 1, or summed over time".into(),
+                    what: "is read at another position than that of the step before, or summed over time".into(),
                 }),
             },
             _ => match self.held(node, region) {

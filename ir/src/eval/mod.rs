@@ -6,7 +6,7 @@
 //! * **Strong zeros by poisoning.** Every value of a box is computed, also where a guard is false, and the selection
 //!   comes afterwards. What a read outside an axis gives is *poison*; a false guard selects zero whatever it hides, and
 //!   poison that reaches an output at a valid position is an error that names the node where it arose. The same holds
-//!   for `prev` at position 0, for padding of inputs, and for conversion of NaN to an integer.
+//!   for `prev` where a recurrence begins, for padding of inputs, and for conversion of NaN to an integer.
 //! * **Ragged extents.** Tensors are padded to a common length. Padding of inputs is never read, whatever it holds; in
 //!   outputs it is 0 or false.
 //! * **Memory.** Values with one long axis are computed once; values with two are computed for blocks of rows, and

@@ -109,6 +109,20 @@ impl Positions {
         }
     }
 
+    /// The positions that a recurrence visits to reach these: from the first of the axis, or (`reverse`) from the last.
+    pub(super) fn steps(&self, reverse: bool, extent: usize) -> Self {
+        match (self.first(), self.last()) {
+            (Some(first), _) if reverse => Self::Range { start: first, len: extent.saturating_sub(first) },
+            (_, Some(last)) => Self::full(last + 1),
+            _ => Self::full(0),
+        }
+    }
+
+    /// Least position.
+    pub(super) fn first(&self) -> Option<usize> {
+        (self.len() > 0).then(|| self.get(0))
+    }
+
     /// Largest position.
     pub(super) fn last(&self) -> Option<usize> {
         self.len().checked_sub(1).map(|i| self.get(i))
@@ -116,7 +130,7 @@ impl Positions {
 
     /// Least and largest position, as integers.
     pub(super) fn hull(&self) -> Option<(i64, i64)> {
-        Some((self.get(self.len().checked_sub(1).map(|_| 0)?) as i64, self.last()? as i64))
+        Some((self.first()? as i64, self.last()? as i64))
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) struct Run<'r> {
     pub(super) evaluator: &'r Evaluator<'r>,
     pub(super) graph: &'r Graph,
     stored: FxHashMap<NodeId, Value>,
-    /// States of recurrences at the end of the last block, with the position that follows.
-    carried: Mutex<FxHashMap<NodeId, (usize, Value)>>,
+    /// States of recurrences, by the position of the step that reads them as `prev`.
+    carried: Mutex<FxHashMap<NodeId, BTreeMap<usize, Value>>>,
     multiply_adds: AtomicU64,
     /// A decision that is judged instead of made.
     judged: Option<(NodeId, Given<'r>)>,
@@ -99,14 +99,22 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// State of a recurrence before some position, if one is at hand.
-    pub(super) fn carried(&self, node: NodeId, before: usize) -> Option<(usize, Value)> {
+    /// The step nearest to a position from which a recurrence can go on to it, if a state is at hand, with that state.
+    pub(super) fn carried(&self, node: NodeId, reverse: bool, to: usize) -> Option<(usize, Value)> {
         let states = self.carried.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        states.get(&node).filter(|s| s.0 <= before).cloned()
+        let states = states.get(&node)?;
+        let near = if reverse { states.range(to..).next() } else { states.range(..=to).next_back() };
+        near.map(|(&t, v)| (t, v.clone()))
     }
 
-    pub(super) fn carry(&self, node: NodeId, next: usize, state: Value) {
-        self.carried.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(node, (next, state));
+    /// Keeps a state for the step that reads it; of a recurrence that runs upwards, as blocks do, only the last one.
+    pub(super) fn carry(&self, node: NodeId, reverse: bool, next: usize, state: Value) {
+        let mut states = self.carried.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let states = states.entry(node).or_default();
+        if !reverse {
+            states.clear();
+        }
+        states.insert(next, state);
     }
 
     /// Values of some nodes over some boxes.
@@ -180,13 +188,12 @@ impl<'r> Run<'r> {
                 }
             };
             if let Op::Rec(r) = op {
-                let time = self.graph.rec(*r).time;
+                let decl = self.graph.rec(*r);
+                let time = decl.time;
                 let body = self.graph.args(node)[0];
                 let mut region = self.shapes().full(self.graph.free(body));
-                if let (Some(last), true) =
-                    (wanted.region.get(time).and_then(Positions::last), region.get(time).is_some())
-                {
-                    region.set(time, Positions::full(last + 1));
+                if let (Some(p), true) = (wanted.region.get(time), region.get(time).is_some()) {
+                    region.set(time, p.steps(decl.reverse, self.evaluator.sizes.of(time)));
                 }
                 push(body, region.clone(), (node, region.get(time).map(|_| time)));
                 continue;

@@ -24,8 +24,9 @@
 //!   `reduce`, `arg`, `kth` and `threshold`, and for the branch of a `select` that is not taken.
 //! * [`Op::Sub`] is substitution, `e[x := i]`, simultaneous in several axes: rename, shift, stride, gather and codebook
 //!   lookup in one. Positions must lie in the axis wherever the guards that dominate the read hold; no op pads or clamps.
-//! * [`Op::Rec`] with [`Op::Prev`] is a recurrence over one axis; restart is a conditional inside its body. Every axis on
-//!   which the body depends is an axis of the state, those that ride along (batch) included.
+//! * [`Op::Rec`] with [`Op::Prev`] is a recurrence over one axis, upwards or (`reverse`) downwards; restart is a
+//!   conditional inside its body. Every axis on which the body depends is an axis of the state, those that ride along
+//!   (batch) included.
 //! * *Decisions* (`arg`, `kth`, comparisons of floats) are computed once per (term, environment), in f32 or wider.
 //!
 //! # Invariants

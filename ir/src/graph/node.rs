@@ -86,6 +86,9 @@ pub struct RecDecl {
     pub state: Vec<AxisId>,
     /// Element type of the state.
     pub dtype: DType,
+    /// Does it run from the last position to the first? Then `prev` is its value at t + 1, and there is none at the last
+    /// position, `T[b] - 1` of a ragged axis. The language has no such recurrence; the adjoint of one is.
+    pub reverse: bool,
 }
 
 /// Why a node cannot be made, or a graph is not valid.

@@ -183,9 +183,9 @@ ops! {
     Threshold { family: ThresholdFamily, axis: AxisId, guards: u32 } = "threshold", Definition, Threshold, "guards.., x, k";
     #[doc = " Simultaneous substitution `body[axes := positions]`."]
     Sub { axes: Axes } = "sub", Definition, Read, "body, positions..";
-    #[doc = " A recurrence over the time axis of its declaration: `body` at position t may read `prev`, its own value at t - 1."]
+    #[doc = " A recurrence over the time axis of its declaration: `body` at position t may read `prev`, its own value at t - 1, or at t + 1 if it is declared `reverse`."]
     Rec(RecId) = "rec", Definition, Recurrence, "body";
-    #[doc = " The value of a recurrence at t - 1; only inside its body. There is none at t = 0."]
+    #[doc = " The value of a recurrence at t - 1, and there is none at t = 0; of a `reverse` one at t + 1, and there is none at the last position (`T[b] - 1` of a ragged axis). Only inside its body."]
     Prev(RecId) = "prev", Definition, Previous, "";
     #[doc = " `x`, with zero gradient."]
     Stop = "stop", Definition, Zero, "x";

@@ -362,8 +362,9 @@ impl Parser {
         c.expect("over")?;
         let (time, state, dtype) = self.typed(c)?;
         let time = named(c, &self.axes, "axis", time)?;
+        let reverse = c.eat("reverse");
         c.end()?;
-        let id = self.graph.add_rec(RecDecl { name: name.into(), time, state, dtype });
+        let id = self.graph.add_rec(RecDecl { name: name.into(), time, state, dtype, reverse });
         match self.recs.insert(name.into(), id) {
             None => Ok(()),
             Some(_) => start.error(format!("recurrence `{name}` is declared twice")),

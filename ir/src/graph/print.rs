@@ -115,10 +115,11 @@ impl fmt::Display for Graph {
         for (r, name) in self.recs().iter().zip(&names.recs) {
             writeln!(
                 f,
-                "rec {name} over {}[{}]: {}",
+                "rec {name} over {}[{}]: {}{}",
                 names.axes[r.time.index()],
                 names.list(r.state.iter().copied()),
-                r.dtype
+                r.dtype,
+                if r.reverse { " reverse" } else { "" }
             )?;
         }
         let order = self.reachable();

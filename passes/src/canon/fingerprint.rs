@@ -89,7 +89,7 @@ pub(crate) fn rec_print(g: &Graph, r: RecId) -> u64 {
     // A set of axes: their order is that in which they were made.
     let mut state: Vec<u64> = g.rec(r).state.iter().map(|&a| axis_print(g, a)).collect();
     state.sort_unstable();
-    hash(state)
+    if g.rec(r).reverse { hash((state, "reverse")) } else { hash(state) }
 }
 
 /// Leaves by their colours; those that the colours do not know by their shapes.

@@ -316,9 +316,9 @@ impl Canon {
         if let Some(&r) = self.recs.get(&rec) {
             return r;
         }
-        let RecDecl { name, time, state, dtype } = from.rec(rec).clone();
+        let RecDecl { name, time, state, dtype, reverse } = from.rec(rec).clone();
         let dtype = self.resolve(dtype);
-        let made = self.g.add_rec(RecDecl { name, time, state, dtype });
+        let made = self.g.add_rec(RecDecl { name, time, state, dtype, reverse });
         self.recs.insert(rec, made);
         self.prints.add_rec(self.rec_colours.get(&rec).copied());
         made

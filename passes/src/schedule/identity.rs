@@ -47,7 +47,10 @@ fn own_text(g: &Graph, id: NodeId) -> String {
         Op::Input(i) => format!("input {}", g.input(*i).name),
         Op::Index(a) => format!("index {}", axes(&[*a])),
         Op::Sub { axes: list } => format!("sub {}", axes(list)),
-        Op::Rec(r) | Op::Prev(r) => format!("{} {}", op.name(), g.rec(*r).name),
+        Op::Rec(r) | Op::Prev(r) => {
+            let rec = g.rec(*r);
+            format!("{}{} {}", op.name(), if rec.reverse { " reverse" } else { "" }, rec.name)
+        }
         Op::Const(k) => format!("const {k:?} {:?}", g.dtype(id)),
         _ => {
             // The rest of an op without its axes, whose ids depend on when they were made.

@@ -42,7 +42,8 @@ impl<'p> Elaborator<'p> {
         let mut round = 0;
         loop {
             let kept = self.snapshot();
-            let decl = RecDecl { name: b.name.as_str().into(), time: time_axis, state: state.clone(), dtype };
+            let decl =
+                RecDecl { name: b.name.as_str().into(), time: time_axis, state: state.clone(), dtype, reverse: false };
             let rec = self.graph.add_rec(decl);
             let mut scope = s.clone();
             scope.set(&b.name, Meaning::SelfRead(read(rec)));

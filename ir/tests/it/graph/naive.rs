@@ -188,10 +188,12 @@ impl<'g> Naive<'g> {
             Op::Prev(r) => {
                 let mut before = env.clone();
                 let t = before.get_mut(&g.rec(*r).time).expect("depends on its time");
-                if *t == 0 {
-                    return Undefined;
+                match (g.rec(*r).reverse, *t) {
+                    // There is no element past the last position.
+                    (true, _) => *t += 1,
+                    (false, 0) => return Undefined,
+                    (false, _) => *t -= 1,
                 }
-                *t -= 1;
                 let rec = g.ids().find(|&n| *g.op(n) == Op::Rec(*r)).expect("is closed");
                 self.at(rec, &before)
             }

@@ -1,6 +1,6 @@
 //! Every op by hand.
 
-use weft_ir::eval::{Bindings, Elements, Error, Evaluator, Tensor};
+use weft_ir::eval::{Bindings, Elements, Error, Evaluator, Options, Tensor};
 use weft_ir::graph::Graph;
 
 /// Domains `b` (runtime), `t` (ragged over it) and `d` of 3, axes `b t j i d c`, inputs `x[b, t]`, `w[d]`, `n[d]`.
@@ -229,6 +229,33 @@ fn recurrences_restart_and_mix() {
     let past = "%0 = const 0 : i32[]\n%1 = prev S : float[b, t]\n%2 = sub %1 {t := %0} : float[b]\n\
                 %3 = rec S %2 : float[b, t]\nout y[b, t]: float = %3";
     assert!(matches!(g(past), Err(Error::Unsupported { .. })));
+}
+
+#[test]
+fn reverse_recurrences_begin_at_each_end() {
+    let g = |body: &str, options: Options| {
+        let text = format!("{HEAD}rec S over t[b]: float reverse\n{body}\n");
+        let g = Graph::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(Graph::parse(&g.to_string()).unwrap().recs(), g.recs());
+        let ev = Evaluator::with_options(&g, &bindings(), options).unwrap();
+        ev.outputs().map(|o| o["y"].to_f64())
+    };
+    // S[t] = x[t] + [t + 1 < T[b]] 10 S[t + 1]
+    let guarded = "%0 = input x : float[b, t]\n%1 = index t : i32[t]\n%2 = const 1 : i32[]\n%3 = add %1, %2 : i32[t]\n\
+                   %4 = size t : i32[b]\n%5 = lt %3, %4 : bool[b, t]\n%6 = prev S : float[b, t]\n%7 = const 10.0 : float[]\n\
+                   %8 = ein {} [%5] %6, %7 : float[b, t]\n%9 = add %0, %8 : float[b, t]\n%10 = rec S %9 : float[b, t]\n\
+                   out y[b, t]: float = %10";
+    let want = [1413.0, 141.0, 14.0, 1.0, 95.0, 9.0, 0.0, 0.0];
+    assert_eq!(g(guarded, Options::default()).unwrap(), want);
+    assert_eq!(g(guarded, Options { block: 40, store: 0, ..Options::default() }).unwrap(), want);
+    // A guard against the longest extent does not hide that a shorter element has ended.
+    let longest = guarded.replace("%4 = size t : i32[b]", "%4 = const 4 : i32[]");
+    let longest = longest.replace("%5 = lt %3, %4 : bool[b, t]", "%5 = lt %3, %4 : bool[t]");
+    let error = g(&longest, Options::default());
+    assert!(
+        matches!(&error, Err(Error::Undefined { node, position, .. }) if node.contains("prev") && position == &[1, 0]),
+        "{error:?}"
+    );
 }
 
 #[test]

@@ -292,7 +292,9 @@ impl<'a> Build<'a> {
         if fits.is_empty() {
             return None;
         }
-        let rec = self.g.add_rec(RecDecl { name: "S".into(), time, state: state.clone(), dtype: DType::Float });
+        let reverse = self.tape.below(2) == 0;
+        let rec =
+            self.g.add_rec(RecDecl { name: "S".into(), time, state: state.clone(), dtype: DType::Float, reverse });
         let mut prev = self.g.add(Op::Prev(rec), &[]).ok()?;
         if state.contains(&self.d) {
             // Mixes the state: a reversal, or a sum over it.
@@ -311,8 +313,18 @@ impl<'a> Build<'a> {
         let next = self.g.map(MapFn::Add, &[next, added]).ok()?;
         let next = self.rounded(next);
         let it = self.g.index(time).ok()?;
-        let zero = self.g.int(0);
-        let mut fresh = self.g.map(MapFn::Eq, &[it, zero]).ok()?;
+        let (zero, one) = (self.g.int(0), self.g.int(1));
+        let mut fresh = if reverse {
+            // The longest extent leaves the ends of shorter elements unguarded.
+            let size = match self.tape.below(5) {
+                4 => self.g.int(TIMES as i64),
+                _ => self.g.add(Op::Size(self.g.axis(time).domain), &[]).ok()?,
+            };
+            let next = self.g.map(MapFn::Add, &[it, one]).ok()?;
+            self.g.map(MapFn::Ge, &[next, size]).ok()?
+        } else {
+            self.g.map(MapFn::Eq, &[it, zero]).ok()?
+        };
         let restarts: Vec<NodeId> = self.bools.iter().copied().filter(|&n| self.g.free(n).is_subset(&own)).collect();
         if self.tape.below(2) == 0 && !restarts.is_empty() {
             let restart = self.tape.pick(&restarts);
