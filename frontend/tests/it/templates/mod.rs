@@ -9,6 +9,7 @@ pub(crate) mod examples;
 mod flops;
 mod fusion;
 mod fuzz;
+mod gradients;
 mod inputs;
 mod layers;
 mod prefix;

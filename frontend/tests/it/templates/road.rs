@@ -15,7 +15,7 @@ use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
 use weft_ir::loops::{from_bf16, to_bf16};
 use weft_passes::lower::{Target, lower};
-use weft_passes::{canon, fuse, schedule};
+use weft_passes::{autodiff, canon, fuse, schedule};
 use weft_runtime::Pool;
 
 /// One layer at one size, and how to run it.
@@ -30,6 +30,8 @@ pub(crate) struct Case {
     pub(crate) tiles: schedule::Tiles,
     /// Inputs that are given instead of drawn.
     pub(crate) given: Vec<(String, Tensor)>,
+    /// It is not the layer that travels, but its gradients.
+    pub(crate) gradients: bool,
 }
 
 /// Where on the road something went wrong.
@@ -37,6 +39,8 @@ pub(crate) struct Case {
 pub(crate) enum Stage {
     /// The source was refused.
     Front,
+    /// It has no gradients.
+    Gradient,
     /// The evaluator refused the graph.
     Evaluate,
     /// The canonical graph means something else.
@@ -111,15 +115,19 @@ impl Case {
             seed: 1,
             tiles: schedule::Tiles::default(),
             given: Vec::new(),
+            gradients: false,
         }
     }
 }
 
-/// The definition stratum of a case.
+/// The definition stratum of a case, or that of its gradients.
 pub(crate) fn graph(case: &Case) -> Result<Graph, Failure> {
     let (mut map, id) = source(&case.text);
     let settings = Settings { recorded: case.sizes.clone(), ..Settings::default() };
     match compile(&mut map, id, None, &settings, &mut |_| None) {
+        Ok(checked) if case.gradients => {
+            Ok(autodiff::gradients(&checked.graph, &autodiff::Request::default()).at(Stage::Gradient)?.graph)
+        }
         Ok(checked) => Ok(checked.graph),
         Err(diags) => fail(Stage::Front, render(&diags, &map, Color::Never)),
     }
@@ -220,7 +228,7 @@ fn inner(case: &Case) -> Result<Report, Failure> {
 }
 
 /// Bindings of a graph. Scheduling adds inputs that stand for stored values, behind the layer's own; no output reads them.
-fn bind(graph: &Graph, tensors: &[(String, Tensor)], lengths: &Lengths) -> eval::Bindings {
+pub(crate) fn bind(graph: &Graph, tensors: &[(String, Tensor)], lengths: &Lengths) -> eval::Bindings {
     let runtime = |name: &str| graph.domains().iter().any(|d| &*d.name == name && d.extent == Extent::Runtime);
     let mut bindings = eval::Bindings::new();
     // A layer without time has sequences of one length.

@@ -67,6 +67,7 @@ impl Genes {
             seed: self.seed,
             tiles: self.tiles,
             given: Vec::new(),
+            gradients: false,
         }
     }
 

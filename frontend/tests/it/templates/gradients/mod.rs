@@ -1,0 +1,4 @@
+//! Gradients: against finite differences in the evaluator, and along the whole road of kernels.
+
+mod differences;
+mod layers;
