@@ -135,18 +135,30 @@ pub(crate) fn at_node(graph: &Graph, node: NodeId, dims: &[AxisId], lengths: &Le
     }
 }
 
-/// Relative error in the 2-norm over the positions that exist; NaN where one is undefined.
-pub(crate) fn relative_error(graph: &Graph, out: &Output, lengths: &Lengths, found: &[f64], want: &[f64]) -> f64 {
+/// The 2-norm of an output over the positions that exist.
+pub(crate) fn norm(graph: &Graph, out: &Output, lengths: &Lengths, x: &[f64]) -> f64 {
+    let exists = valid(graph, &out.axes, lengths);
+    exists.iter().zip(x).map(|(&ok, x)| if ok { x * x } else { 0.0 }).sum::<f64>().sqrt()
+}
+
+/// Relative error in the 2-norm over the positions that exist; NaN where one is undefined. Relative to `scale` if that is larger.
+pub(crate) fn relative_error(
+    graph: &Graph,
+    out: &Output,
+    lengths: &Lengths,
+    found: &[f64],
+    want: &[f64],
+    scale: f64,
+) -> f64 {
     let exists = valid(graph, &out.axes, lengths);
     if exists.len() != found.len() || found.len() != want.len() {
         return f64::NAN;
     }
-    let (mut error, mut norm) = (0.0, 0.0);
+    let mut error = 0.0;
     for ((&ok, &a), &b) in exists.iter().zip(found).zip(want) {
         if ok && a != b {
             error += (a - b) * (a - b);
         }
-        norm += if ok { b * b } else { 0.0 };
     }
-    if error == 0.0 { 0.0 } else { error.sqrt() / norm.sqrt().max(1e-30) }
+    if error == 0.0 { 0.0 } else { error.sqrt() / norm(graph, out, lengths, want).max(scale).max(1e-30) }
 }

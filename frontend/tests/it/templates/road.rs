@@ -3,14 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use super::inputs::{Lengths, at_node, inputs, relative_error, zeros};
+use indexmap::IndexMap;
+
+use super::inputs::{Lengths, at_node, inputs, norm, relative_error, zeros};
 use crate::support::source;
 use weft::diagnostics::{Color, render};
 use weft::sema::{Number, Settings, compile};
 use weft_cranelift::program::{Data, Executable, Length};
 use weft_ir::DType;
 use weft_ir::eval::{self, Evaluator, Tensor, Tolerance};
-use weft_ir::graph::{Extent, Graph, NodeId, Op};
+use weft_ir::graph::{Extent, Graph, NodeId, Op, Output};
 use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
 use weft_ir::loops::{from_bf16, to_bf16};
@@ -194,6 +196,7 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     let bindings = bind(&graph, &tensors, &case.lengths);
     let truth = Evaluator::new(&graph, &bindings).and_then(|e| e.outputs()).at(Stage::Evaluate)?;
     let mut report = Report::default();
+    let scale = scale(case, &graph, &truth);
 
     let wide = plan(&graph, DType::F64, case.tiles)?;
     let narrow = plan(&graph, DType::F32, case.tiles)?;
@@ -201,7 +204,7 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     let canonical = bind(&scheduled, &tensors, &case.lengths);
     let same = Evaluator::new(&scheduled, &canonical).and_then(|e| e.outputs()).at(Stage::Canonical)?;
     for out in &graph.outputs {
-        let error = relative_error(&graph, out, &case.lengths, &same[&out.name].to_f64(), &truth[&out.name].to_f64());
+        let error = relative_error(&graph, out, &case.lengths, &same[&out.name].to_f64(), &truth[&out.name].to_f64(), scale);
         if error.is_nan() || error > 1e-9 {
             return fail(Stage::Canonical, format!("`{}` differs by {error:e}", out.name));
         }
@@ -215,7 +218,7 @@ fn inner(case: &Case) -> Result<Report, Failure> {
         for out in &graph.outputs {
             let buffer = output(plan, &out.name)?;
             let found = &outcome.buffers[buffer.name.as_str()].data;
-            let error = relative_error(&graph, out, &case.lengths, found, &truth[&out.name].to_f64());
+            let error = relative_error(&graph, out, &case.lengths, found, &truth[&out.name].to_f64(), scale);
             if error.is_nan() || error > 1e-9 {
                 return fail(Stage::Kernels, format!("`{}` differs by {error:e}", out.name));
             }
@@ -225,6 +228,13 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     }
     report.machine = machine(case, &narrow, &tensors)?;
     Ok(report)
+}
+
+/// What errors of gradients are relative to, if it is larger than the gradient: the largest of all. The terms of a gradient may
+/// cancel, down to nothing where there is only one key, and then what is left is rounding of the others.
+fn scale(case: &Case, graph: &Graph, truth: &IndexMap<Box<str>, Tensor>) -> f64 {
+    let of = |o: &Output| norm(graph, o, &case.lengths, &truth[&o.name].to_f64());
+    if case.gradients { graph.outputs.iter().map(of).fold(0.0, f64::max) } else { 0.0 }
 }
 
 /// Bindings of a graph. Scheduling adds inputs that stand for stored values, behind the layer's own; no output reads them.
@@ -350,12 +360,13 @@ fn machine(case: &Case, s: &schedule::Scheduled, tensors: &[(String, Tensor)]) -
     }
     evaluator.impose_decisions(&decisions).at(Stage::Decide)?;
     let truth = evaluator.outputs().at(Stage::Evaluate)?;
+    let scale = scale(case, graph, &truth);
     let sensitivity = evaluator.sensitivity(case.seed).at(Stage::Evaluate)?;
     let mut worst = 0.0f64;
     for out in &graph.outputs {
         let buffer = output(plan, &out.name)?;
         let found = to_floats(&run.read(&buffer.name).at(Stage::Launch)?);
-        let error = relative_error(graph, out, &case.lengths, &found, &truth[&out.name].to_f64());
+        let error = relative_error(graph, out, &case.lengths, &found, &truth[&out.name].to_f64(), scale);
         let step = 1.0 / f64::from(1 << 23);
         let tolerance = 32.0 * (sensitivity.get(&out.name).copied().unwrap_or(0.0) + step);
         if error.is_nan() || error > tolerance {
