@@ -6,7 +6,7 @@ use crate::diagnostics::codes;
 use weft_ir::graph::Graph;
 use weft_ir::kernel::{self, Plan};
 use weft_ir::program::Program;
-use weft_passes::{canon, fuse, lower, schedule};
+use weft_passes::{autodiff, canon, fuse, lower, schedule};
 
 /// A program in one of the IRs.
 #[derive(Clone, Debug)]
@@ -87,6 +87,7 @@ macro_rules! passes {
 
 passes! {
     Verify "verify" "graph or kernel IR: checks its rules and changes nothing"
+    Differentiate "differentiate" "graph IR, definition, to the graph of its gradients"
     Canonicalise "canonicalise" "graph IR to its canonical form"
     Schedule "schedule" "canonical graph IR to kernel IR"
     Fuse "fuse" "kernel IR: kernels that are better one, made one"
@@ -126,6 +127,11 @@ pub fn optimise(mut ir: Ir, passes: &[Pass], options: &OptOptions) -> Result<Ir,
             (Pass::Verify, Ir::Plan(p)) => {
                 verified(&p)?;
                 Ir::Plan(p)
+            }
+            (Pass::Differentiate, Ir::Graph(g)) => {
+                let made = autodiff::gradients(&g, &autodiff::Request::default())
+                    .map_err(|e| broken(format!("the graph breaks a rule: {e}")))?;
+                Ir::Graph(Box::new(made.graph))
             }
             (Pass::Canonicalise, Ir::Graph(g)) => {
                 let g =

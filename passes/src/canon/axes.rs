@@ -13,7 +13,9 @@ pub fn is_long_domain(graph: &Graph, domain: DomainId) -> bool {
         Extent::Runtime => {
             let batch_of_another =
                 graph.domains().iter().any(|o| matches!(o.extent, Extent::Ragged(b) if graph.axis(b).domain == domain));
-            let shared = graph.axes().iter().filter(|a| a.domain == domain).count() > 1;
+            // Its positions meet each other. (Axes that only sums bind, one at a time, do not make pairs.)
+            let of = |n| graph.free(n).iter().filter(|&a| graph.axis(a).domain == domain).count();
+            let shared = graph.ids().any(|n| of(n) > 1);
             // A runtime extent that is summed over inside the layer (a memory that is attended to) is long too; only one
             // whose every term rides along is a batch. Without any ragged domain the first runtime domain is the batch.
             let first_runtime =

@@ -143,8 +143,10 @@ impl Scheduler {
         let domain = self.c.g.axis(axis).domain;
         let mut map = Vec::new();
         let mut shorts = Vec::new();
+        let mut streamed = batch;
         for &a in op.bound() {
-            if !batch && self.c.g.axis(a).domain == domain && map.is_empty() {
+            if !streamed && self.c.g.axis(a).domain == domain {
+                streamed = true;
                 map.push((a, self.c.make(&Op::Index(axis), &[])?));
             } else if self.c.g.static_extent(a).is_some() {
                 shorts.push(a);
