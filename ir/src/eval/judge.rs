@@ -41,7 +41,9 @@ pub(super) fn index(
         return Ok(f64::INFINITY);
     }
     let chosen = members.iter().find(|m| position(m.1) == given).map(|m| m.0);
-    let far = |best: f64| chosen.map_or(f64::INFINITY, |x| units((best - x).abs(), tolerance.of(&members)));
+    // Equal infinities, as of rows without members, have no distance.
+    let apart = |a: f64, b: f64| if a == b { 0.0 } else { (a - b).abs() };
+    let far = |best: f64| chosen.map_or(f64::INFINITY, |x| units(apart(best, x), tolerance.of(&members)));
     let exactly = |x: i64| if given == x { 0.0 } else { f64::INFINITY };
     Ok(match (question, rank) {
         (Question::Arg(which), _) => {

@@ -57,7 +57,8 @@ fn objective(e: &Evaluator<'_>, g: &Graph, case: &Case, cotangents: &[(String, T
         };
         let exists = valid(g, &o.axes, &case.lengths);
         let products = outputs[&o.name].to_f64().into_iter().zip(cotangent.to_f64()).zip(exists);
-        sum += products.map(|((a, b), ok)| if ok { a * b } else { 0.0 }).sum::<f64>();
+        // An extremum of nothing is infinite, and stays so.
+        sum += products.map(|((a, b), ok)| if ok && a.is_finite() { a * b } else { 0.0 }).sum::<f64>();
     }
     Ok(sum)
 }
