@@ -49,8 +49,8 @@ mod solve;
 use active::Active;
 use adjoint::{Adjoint, Term};
 use defined::Defined;
-use solve::Spare;
 use rustc_hash::FxHashMap;
+use solve::Spare;
 use weft_ir::graph::{AxisId, AxisSet, Error, Extent, Graph, Input, InputId, InputKind, MapFn, NodeId, Op, Output};
 
 /// Before the name of an output: its cotangent.
@@ -255,4 +255,3 @@ impl Differentiation {
 fn is_runtime(g: &Graph, axis: AxisId) -> bool {
     !matches!(g.extent(axis), Extent::Const(_))
 }
-

@@ -1,7 +1,7 @@
 //! The rules of the op table, one function each. What a node's cotangent is comes as a list of guarded terms.
 
-use super::adjoint::{Adjoint, Term};
 use super::Differentiation;
+use super::adjoint::{Adjoint, Term};
 use smallvec::SmallVec;
 use weft_ir::graph::{AxisId, AxisSet, Derivative, Error, MapFn, NodeId, Op, ThresholdFamily};
 
@@ -104,8 +104,7 @@ impl Differentiation {
         let factors = self.g.operands(id).to_vec();
         let scope = self.scope_within(id);
         for (at, &to) in factors.iter().enumerate() {
-            let others: Vec<NodeId> =
-                factors.iter().enumerate().filter(|&(i, _)| i != at).map(|(_, &f)| f).collect();
+            let others: Vec<NodeId> = factors.iter().enumerate().filter(|&(i, _)| i != at).map(|(_, &f)| f).collect();
             if self.active.is(to) {
                 self.pass_over(scope.clone(), term, to, &guards, &others)?;
             }

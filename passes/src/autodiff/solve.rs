@@ -257,13 +257,14 @@ impl Work<'_> {
                 continue;
             }
             // c s + n q + r == 0: s = -c r mod n, and q = floor(-r / n) for c = 1, floor over the mirrored for c = -1.
-            let Some(mut high) = others().try_fold(Form::default(), |f, (o, k)| f.checked_add(&Form::var(o.clone()), k / n))
+            let Some(mut high) =
+                others().try_fold(Form::default(), |f, (o, k)| f.checked_add(&Form::var(o.clone()), k / n))
             else {
                 continue;
             };
-            let known = others().chain([&(v.clone(), *c)]).try_fold(form.clone(), |f, (o, k)| {
-                f.checked_add(&Form::var(o.clone()), -k)
-            });
+            let known = others()
+                .chain([&(v.clone(), *c)])
+                .try_fold(form.clone(), |f, (o, k)| f.checked_add(&Form::var(o.clone()), -k));
             let Some(mut rest) = known else { continue };
             if *c == 1 {
                 let Some(minus) = rest.scaled(-1) else { continue };

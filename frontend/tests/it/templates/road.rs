@@ -204,7 +204,8 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     let canonical = bind(&scheduled, &tensors, &case.lengths);
     let same = Evaluator::new(&scheduled, &canonical).and_then(|e| e.outputs()).at(Stage::Canonical)?;
     for out in &graph.outputs {
-        let error = relative_error(&graph, out, &case.lengths, &same[&out.name].to_f64(), &truth[&out.name].to_f64(), scale);
+        let error =
+            relative_error(&graph, out, &case.lengths, &same[&out.name].to_f64(), &truth[&out.name].to_f64(), scale);
         if error.is_nan() || error > 1e-9 {
             return fail(Stage::Canonical, format!("`{}` differs by {error:e}", out.name));
         }

@@ -89,7 +89,8 @@ pub(super) fn differences(case: &Case) -> Result<f64, Failure> {
     let mut worst = 0.0f64;
     for round in 0..DIRECTIONS + floats.len() as u64 {
         // The first rounds move everything, the others one input each.
-        let moves: Vec<usize> = if round < DIRECTIONS { floats.clone() } else { vec![floats[(round - DIRECTIONS) as usize]] };
+        let moves: Vec<usize> =
+            if round < DIRECTIONS { floats.clone() } else { vec![floats[(round - DIRECTIONS) as usize]] };
         let directions: Vec<Vec<f64>> = moves
             .iter()
             .map(|&i| {
@@ -137,7 +138,10 @@ pub(super) fn differences(case: &Case) -> Result<f64, Failure> {
         let names: Vec<&str> = moves.iter().map(|&i| &*graph.inputs()[i].name).collect();
         if error.is_nan() || error > 1e-5 {
             let slope = slope(1e-5)?;
-            return fail(Stage::Gradient, format!("{names:?}: slope {slope:e}, gradient says {inner:e} (size {size:e})"));
+            return fail(
+                Stage::Gradient,
+                format!("{names:?}: slope {slope:e}, gradient says {inner:e} (size {size:e})"),
+            );
         }
         worst = worst.max(error);
     }

@@ -44,8 +44,7 @@ fn finite_differences() {
 #[test]
 fn kernels() {
     let small = Tiles { rows: 4, stream: 3, block: 5, depth: 2, vector: 7 };
-    let lengths: [(&[usize], Tiles); 3] = [(&[1], Tiles::default()), (&[7, 1, 19], small), (&[37, 5], Tiles::default())];
-    each(&lengths, |case| {
-        travel(&Case { gradients: true, ..case.clone() }).map(|_| ()).map_err(|f| f.to_string())
-    });
+    let lengths: [(&[usize], Tiles); 3] =
+        [(&[1], Tiles::default()), (&[7, 1, 19], small), (&[37, 5], Tiles::default())];
+    each(&lengths, |case| travel(&Case { gradients: true, ..case.clone() }).map(|_| ()).map_err(|f| f.to_string()));
 }
