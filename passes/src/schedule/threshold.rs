@@ -307,10 +307,7 @@ impl Emitter<'_, '_> {
         let missing = AxisSet::from(tile).minus(self.kb.type_of(x).map_or(AxisSet::EMPTY, |t| t.axes));
         let x = if missing.is_empty() { x } else { self.kb.expand("x", x, missing) };
         let next = step(self, x, tile.into(), guard, &body.carried);
-        match outside {
-            Some(e) => self.positions.insert(q.axis, e),
-            None => self.positions.remove(&q.axis),
-        };
+        self.restore(q.axis, outside);
         self.leave();
         Ok(self.kb.end_loop(&next))
     }

@@ -195,7 +195,34 @@ impl<'s, 'p> Emitter<'s, 'p> {
         if dtype.is_float() { Ok(self.float) } else { self.s.elem(dtype) }
     }
 
+    /// A term that binds an axis which stands somewhere already, since a term around it binds the same one, is emitted as if it did not.
     fn emit(&mut self, id: NodeId) -> Result<ValueId, Error> {
+        let op = self.s.c.g.op(id);
+        let bound = match op {
+            Op::Ein { .. } | Op::Reduce { .. } | Op::Arg { .. } => op.bound(),
+            _ => &[],
+        };
+        let hidden: Vec<(AxisId, Expr)> = bound
+            .iter()
+            .filter_map(|&a| Some((a, self.positions.get(&a)?.clone())))
+            .filter(|(a, e)| self.whole.get(a).is_none_or(|&t| *e != Expr::Axis(t)))
+            .collect();
+        if hidden.is_empty() {
+            return self.emit_term(id);
+        }
+        for (a, _) in &hidden {
+            self.restore(*a, None);
+        }
+        self.memo.push(Scope { values: FxHashMap::default(), moved: hidden.iter().map(|h| h.0).collect() });
+        let v = self.emit_term(id);
+        self.leave();
+        for (a, e) in hidden {
+            self.restore(a, Some(e));
+        }
+        v
+    }
+
+    fn emit_term(&mut self, id: NodeId) -> Result<ValueId, Error> {
         let op = self.s.c.g.op(id).clone();
         let args = self.s.c.g.args(id).to_vec();
         let hint = self.hint(id);
@@ -292,12 +319,17 @@ impl<'s, 'p> Emitter<'s, 'p> {
         let v = self.value(body);
         self.leave();
         for (&a, e) in axes.iter().zip(before) {
-            match e {
-                Some(e) => self.positions.insert(a, e),
-                None => self.positions.remove(&a),
-            };
+            self.restore(a, e);
         }
         v
+    }
+
+    /// Puts an axis where it stood before. One that stood nowhere may have got a tile axis for the whole of it meanwhile.
+    pub(crate) fn restore(&mut self, axis: AxisId, before: Option<Expr>) {
+        match before.or_else(|| self.whole.get(&axis).map(|&t| Expr::Axis(t))) {
+            Some(e) => self.positions.insert(axis, e),
+            None => self.positions.remove(&axis),
+        };
     }
 
     fn emit_map(&mut self, id: NodeId, f: MapFn, args: &[NodeId], hint: &str) -> Result<ValueId, Error> {

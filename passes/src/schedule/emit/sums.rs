@@ -187,10 +187,7 @@ impl Emitter<'_, '_> {
             guards.push(self.s.below(axis, n)?);
         }
         let inner = self.walk(id, rest, room, axes, &guards, factors, Some(body.carried[0]), hint)?;
-        match outside {
-            Some(e) => self.positions.insert(axis, e),
-            None => self.positions.remove(&axis),
-        };
+        self.restore(axis, outside);
         self.leave();
         let results = self.kb.end_loop(&[inner]);
         Ok(results[0])
@@ -347,14 +344,14 @@ impl Emitter<'_, '_> {
         self.note_bounds(body.index, 0, Some(n - 1));
         self.note_bounds(body.pos, 0, if n % BLOCK == 0 { Some(n - 1) } else { None });
         self.enter();
-        self.positions.insert(axis, Expr::Var(body.pos));
+        let outside = self.positions.insert(axis, Expr::Var(body.pos));
         let found = pick(self, Expr::Var(body.pos), tile, guards)?;
         // Ties go to the lower position, which an earlier block has.
         let order = if extremum == Extremum::Max { [body.carried[0], found[0]] } else { [found[0], body.carried[0]] };
         let better = self.kb.map("better", kernel::MapFn::Lt, &order);
         let best = self.kb.select("best", better, found[0], body.carried[0]);
         let at = self.kb.select("at", better, found[1], body.carried[1]);
-        self.positions.remove(&axis);
+        self.restore(axis, outside);
         self.leave();
         let results = self.kb.end_loop(&[best, at]);
         Ok(results[1])

@@ -67,7 +67,6 @@ const WITHOUT_KERNELS: &[(&str, &str)] = &[
     ("window_mix.weft", "an inverse normaliser that overflows"),
     ("attamba", "a reverse recurrence"),
     ("attamba_sparsek", "a reverse recurrence"),
-    ("transformer_vq", "a table in a walked sum"),
     ("gallery/gla", "a reverse recurrence"),
     ("gallery/mamba2_recurrent", "a reverse recurrence"),
     ("gallery/nsa", "two long axes in one stored value"),
