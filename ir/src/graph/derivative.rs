@@ -4,7 +4,8 @@
 //! write a rule.
 //!
 //! Conventions where a function has no derivative: `abs` and `sign` have 0 at 0; of equal operands of `max` and `min` one that
-//! needs no gradient wins, else the first (so `max(x, 0)` has derivative 0 at 0); `div0` and `inv0` have 0 where the divisor is 0. A
+//! needs no gradient wins, else the first (so `max(x, 0)` has derivative 0 at 0); `div0` and `inv0` have 0 where the divisor is 0; `pow(x, 0)` has 0
+//! in `x`, and `pow(0, p)` 0 in `p`. A
 //! difference compared with a constant is compared on the other side (`z - tau < 1` as `z - 1 < tau`), so that all who ask
 //! whether `z` lies within 1 of `tau` form the same float.
 
@@ -72,11 +73,13 @@ impl Graph {
                 let one = self.float(1.0);
                 let less = self.map(MapFn::Sub, &[args[1], one])?;
                 let power = self.map(MapFn::Pow, &[x, less])?;
-                Partial::of(&[args[1], power])
+                let some = self.not_zero(args[1])?;
+                some.map(|guards| Partial { guards, factors: SmallVec::from_slice(&[args[1], power]) })
             }
             MapFn::Pow => {
                 let log = self.map(MapFn::Log, &[args[0]])?;
-                Partial::of(&[y, log])
+                let some = self.not_zero(args[0])?;
+                some.map(|guards| Partial { guards, factors: SmallVec::from_slice(&[y, log]) })
             }
             MapFn::Exp => Partial::of(&[y]),
             MapFn::Exp2 => {
@@ -132,6 +135,15 @@ impl Graph {
             | MapFn::Or
             | MapFn::Not => None,
         })
+    }
+
+    /// The guard that a float is not 0; `None` for one that always is.
+    fn not_zero(&mut self, x: NodeId) -> Result<Option<SmallVec<[NodeId; 2]>>, Error> {
+        if let Some(c) = self.constant(x) {
+            return Ok((c.as_f64() != 0.0).then(SmallVec::new));
+        }
+        let zero = self.float(0.0);
+        Ok(Some(SmallVec::from_slice(&[self.map(MapFn::Ne, &[x, zero])?])))
     }
 
     /// Where an operand is the extremum of all: one that needs a gradient only if no other that needs none equals it, and no

@@ -1,6 +1,7 @@
 //! Graph IR: the float64 evaluator, the text form.
 
 mod decisions;
+mod derivative;
 mod fixture;
 mod laws;
 mod naive;

@@ -4,11 +4,15 @@ mod layer;
 mod regressions;
 
 use self::layer::{Answers, CHOICES};
+use super::gradients::differences;
 use super::inputs::Lengths;
 use super::random::Random;
 use super::road::{Case, Failure, travel};
 use weft::sema::Number;
 use weft_passes::schedule::Tiles;
+
+/// What a layer must pass.
+type Check = fn(&Case) -> Result<(), Failure>;
 
 /// A random layer before it is text.
 #[derive(Clone, Debug)]
@@ -127,10 +131,10 @@ impl Genes {
 }
 
 /// Makes a failure small: the plainest layer that fails at the same stage.
-fn shrink(genes: &Genes, failure: Failure) -> (Genes, Failure) {
+fn shrink(genes: &Genes, failure: Failure, check: Check) -> (Genes, Failure) {
     let (mut genes, mut failure) = (genes.clone(), failure);
     for _ in 0..60 {
-        let next = genes.plainer().into_iter().find_map(|g| match travel(&g.case()) {
+        let next = genes.plainer().into_iter().find_map(|g| match check(&g.case()) {
             Err(f) if f.stage == failure.stage => Some((g, f)),
             _ => None,
         });
@@ -148,16 +152,30 @@ fn describe(genes: &Genes) -> String {
     format!("[{}] {:?} {:?} {:?} seed {:#x}", unusual.join(", "), genes.lengths, genes.sizes, genes.tiles, genes.seed)
 }
 
-#[test]
-fn random_layers() {
+/// Random layers that a check refuses, made small.
+fn random(count: usize, check: Check) {
     let first = std::env::var("WEFT_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0u64);
-    let count = 40 * super::effort() as u64;
     let mut failures = Vec::new();
-    for n in 0..count {
+    for n in 0..(count * super::effort()) as u64 {
         let genes = Genes::draw(first + n);
-        let Err(failure) = travel(&genes.case()) else { continue };
-        let (small, failure) = shrink(&genes, failure);
+        let Err(failure) = check(&genes.case()) else { continue };
+        let (small, failure) = shrink(&genes, failure, check);
         failures.push(format!("{}\n{failure}\n{}", describe(&small), small.case().text));
     }
     assert!(failures.is_empty(), "{} failures\n\n{}", failures.len(), failures.join("\n\n"));
+}
+
+#[test]
+fn random_layers() {
+    random(40, |case| travel(case).map(|_| ()));
+}
+
+#[test]
+fn random_gradients() {
+    random(20, |case| differences(case).map(|_| ()));
+}
+
+#[test]
+fn random_gradients_by_kernels() {
+    random(20, |case| travel(&Case { gradients: true, ..case.clone() }).map(|_| ()));
 }

@@ -64,7 +64,7 @@ fn objective(e: &Evaluator<'_>, g: &Graph, case: &Case, cotangents: &[(String, T
 }
 
 /// Compares; gives the worst error relative to the size of what is compared.
-pub(super) fn differences(case: &Case) -> Result<f64, Failure> {
+pub(crate) fn differences(case: &Case) -> Result<f64, Failure> {
     let plain = Case { gradients: false, ..case.clone() };
     let graph = with_stops(&road::graph(&plain)?);
     let bad = |message: String| Failure { stage: Stage::Gradient, message };

@@ -2,3 +2,5 @@
 
 mod differences;
 mod layers;
+
+pub(crate) use differences::differences;
