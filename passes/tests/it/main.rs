@@ -1,6 +1,8 @@
 //! Integration tests of the passes: one binary, one module per pass.
 
 #[cfg(test)]
+mod autodiff;
+#[cfg(test)]
 mod fuse;
 #[cfg(test)]
 mod lower;
