@@ -12,7 +12,7 @@ use super::{Error, Scheduler};
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::{AxisId, Graph, NodeId, Op, RecId};
 
-/// Recurrences that must be in memory: those that are read at other times.
+/// Recurrences that must be in memory: those that are read at other times, or by one that runs the other way.
 pub(super) fn kept(g: &Graph) -> FxHashSet<RecId> {
     let read_elsewhere = |id: NodeId| match g.op(id) {
         Op::Sub { axes } => match *g.op(g.args(id)[0]) {
@@ -21,7 +21,27 @@ pub(super) fn kept(g: &Graph) -> FxHashSet<RecId> {
         },
         _ => None,
     };
-    g.reachable().into_iter().filter_map(read_elsewhere).collect()
+    let mut kept: FxHashSet<RecId> = g.reachable().into_iter().filter_map(read_elsewhere).collect();
+    for id in g.reachable() {
+        if let Op::Rec(r) = *g.op(id) {
+            kept.extend(recs_below(g, g.args(id)[0]).into_iter().filter(|&x| g.rec(x).reverse != g.rec(r).reverse));
+        }
+    }
+    kept
+}
+
+/// The recurrences in a term.
+fn recs_below(g: &Graph, id: NodeId) -> Vec<RecId> {
+    let (mut found, mut seen, mut stack) = (Vec::new(), FxHashSet::default(), vec![id]);
+    while let Some(n) = stack.pop() {
+        if seen.insert(n) {
+            if let Op::Rec(r) = *g.op(n) {
+                found.push(r);
+            }
+            stack.extend(g.args(n));
+        }
+    }
+    found
 }
 
 /// Does a substitution leave time and batch alone?
@@ -38,6 +58,8 @@ pub(crate) struct States {
     pub(super) previous: bool,
     /// How many reductions over states are nested in it, if a walk can store it.
     level: Option<u32>,
+    /// Whether its states run from the last position to the first; none if some do and some do not.
+    reverse: Option<bool>,
     /// All states in it are behind reductions of which none needs to be in one kernel with this term.
     apart: bool,
 }
@@ -80,8 +102,11 @@ impl Scheduler {
         let args = self.c.g.args(id).to_vec();
         match &op {
             Op::Rec(r) if self.kept.contains(r) || self.is_shared(id)? => return Ok(States::default()),
-            Op::Rec(_) => return Ok(States { live: true, previous: false, level: Some(0), apart: false }),
-            Op::Prev(_) => return Ok(States { live: true, previous: true, level: None, apart: false }),
+            Op::Rec(r) | Op::Prev(r) => {
+                let (previous, reverse) = (matches!(op, Op::Prev(_)), Some(self.c.g.rec(*r).reverse));
+                let level = (!previous).then_some(0);
+                return Ok(States { live: true, previous, level, reverse, apart: false });
+            }
             _ => {}
         }
         let mut below = Vec::with_capacity(args.len());
@@ -92,8 +117,13 @@ impl Scheduler {
         let seen = &below[usize::from(moved)..];
         let live = seen.iter().any(|s| s.live);
         let previous = seen.iter().any(|s| s.previous);
-        let (level, apart) = if live && !moved { self.level(&op, id, &args, &below) } else { (None, false) };
-        Ok(States { live, previous, level, apart })
+        let mut ways = seen.iter().filter(|s| s.live).map(|s| s.reverse);
+        let first = ways.next().flatten();
+        let reverse = first.filter(|_| ways.all(|w| w == first));
+        // One kernel walks one way.
+        let (level, apart) =
+            if live && !moved && reverse.is_some() { self.level(&op, id, &args, &below) } else { (None, false) };
+        Ok(States { live, previous, level, reverse, apart })
     }
 
     fn level(&self, op: &Op, id: NodeId, args: &[NodeId], below: &[States]) -> (Option<u32>, bool) {

@@ -53,22 +53,9 @@ fn finite_differences() {
 /// Layers whose gradients have no right kernels yet, and why.
 const WITHOUT_KERNELS: &[(&str, &str)] = &[
     ("contrast.weft", "an inverse normaliser that overflows"),
-    ("delta_restart.weft", "a reverse recurrence"),
-    ("echo.weft", "a reverse recurrence"),
     ("forget.weft", "a sum for every pair of positions"),
-    ("gated_delta.weft", "a reverse recurrence"),
     ("head_windows.weft", "an inverse normaliser that overflows"),
-    ("rotating.weft", "a reverse recurrence"),
-    ("running.weft", "a reverse recurrence"),
-    ("segments.weft", "a reverse recurrence"),
-    ("slots.weft", "a reverse recurrence"),
-    ("two_clocks.weft", "a reverse recurrence"),
-    ("two_states.weft", "a reverse recurrence"),
     ("window_mix.weft", "an inverse normaliser that overflows"),
-    ("attamba", "a reverse recurrence"),
-    ("attamba_sparsek", "a reverse recurrence"),
-    ("gallery/gla", "a reverse recurrence"),
-    ("gallery/mamba2_recurrent", "a reverse recurrence"),
     ("gallery/nsa", "two long axes in one stored value"),
 ];
 
