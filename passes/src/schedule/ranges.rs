@@ -37,10 +37,17 @@ pub(crate) struct TileSpan {
 }
 
 impl Scheduler {
-    /// Does every condition on the loop's positions that the code for these terms and guards will have follow from the guards? Those are
-    /// guards of reductions, and that reads stay inside their memory. Only then may a `full` range be claimed.
-    pub(crate) fn claims_hold(&mut self, terms: &[NodeId], guards: &[NodeId], axis: AxisId) -> Result<bool, Error> {
-        let mut stack: Vec<NodeId> = terms.iter().chain(guards).copied().collect();
+    /// Does every condition on the loop's positions that the code for these terms and guards will have follow from those guards that
+    /// bound the loop? (The `opaque` ones are decided element by element.) Conditions are guards of reductions, and that reads stay
+    /// inside their memory. Only then may a `full` range be claimed.
+    pub(crate) fn claims_hold(
+        &mut self,
+        terms: &[NodeId],
+        opaque: &[NodeId],
+        guards: &[NodeId],
+        axis: AxisId,
+    ) -> Result<bool, Error> {
+        let mut stack: Vec<NodeId> = terms.iter().chain(opaque).chain(guards).copied().collect();
         let mut seen = FxHashSet::default();
         while let Some(n) = stack.pop() {
             if !self.has(n, axis) || !seen.insert(n) {

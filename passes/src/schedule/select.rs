@@ -267,7 +267,7 @@ impl Emitter<'_, '_> {
         let name = self.axis_name(s.axis);
         let tile = self.kb.axis(&name, self.s.tiles.stream);
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
-        let full = if self.s.claims_hold(&[s.x], &s.guards, s.axis)? { range.full } else { None };
+        let full = if self.s.claims_hold(&[s.x], &opaque, &bounding, s.axis)? { range.full } else { None };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &[("v", values), ("p", places)]);
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);

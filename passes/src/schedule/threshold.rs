@@ -291,7 +291,7 @@ impl Emitter<'_, '_> {
         let range = self.range(&bounding, q.axis, extent.clone());
         let name = self.axis_name(q.axis);
         let tile = self.kb.axis(&name, self.s.tiles.stream);
-        let full = if self.s.claims_hold(&[q.x], &q.guards, q.axis)? { range.full } else { None };
+        let full = if self.s.claims_hold(&[q.x], &opaque, &bounding, q.axis)? { range.full } else { None };
         let body = self.kb.begin_loop(&name, Some(tile), Domain::Dense { lo: range.lo, hi: range.hi }, full, carried);
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);

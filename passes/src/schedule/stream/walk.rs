@@ -193,7 +193,7 @@ impl Emitter<'_, '_> {
         // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
         let terms: Vec<NodeId> = s.terms.iter().flat_map(|t| t.mantissas.iter().chain(&t.scale).copied()).collect();
         let inner = terms.iter().any(|&x| !self.s.streamed(x).is_empty());
-        let full = if !inner && self.s.claims_hold(&terms, &s.guards, loop_axis)? { range.full } else { None };
+        let full = if !inner && self.s.claims_hold(&terms, &opaque, &bounding, loop_axis)? { range.full } else { None };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &state.carried());
         self.note_bounds(body.index, 0, None);
         self.note_bounds(body.pos, 0, None);
