@@ -28,6 +28,7 @@ mod exprs;
 mod finite;
 mod growing;
 mod identity;
+mod kept_scales;
 mod mass;
 mod order;
 mod pins;
@@ -168,6 +169,8 @@ pub(crate) struct Scheduler {
     pub(crate) extents: FxHashMap<DomainId, (ExtentId, bool)>,
     /// What is known of stored values: whether they may be infinite, and a bound.
     pub(crate) known: FxHashMap<InputId, finite::Known>,
+    /// Buffers that hold the scales of stored values.
+    pub(crate) scales: FxHashSet<InputId>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// Axes that walk shared lists of members, by length.
@@ -267,6 +270,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         products: Vec::new(),
         extents: FxHashMap::default(),
         known: FxHashMap::default(),
+        scales: FxHashSet::default(),
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
         settled_axes: FxHashMap::default(),

@@ -1,6 +1,7 @@
 //! Kernels without long reductions: row tile by row tile.
 
 use super::emit::Emitter;
+use super::kept_scales::Epilogue;
 use super::store::Target;
 use super::{Error, Scheduler};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -10,7 +11,8 @@ use weft_ir::kernel::{ElemType, Expr, KernelBuilder};
 impl Scheduler {
     /// A kernel that computes a term at every position of the target's axes.
     pub(crate) fn row_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
-        let body = self.plain(body)?;
+        let epilogue = self.keep_read_scale(name, body, target)?;
+        let body = epilogue.value;
         // Functions of positions alone are exact in float64 and rounded once.
         let float = if self.c.is_data_free(body) && self.c.g.dtype(body).is_float() {
             ElemType::F64
@@ -20,7 +22,7 @@ impl Scheduler {
         let mut plan = std::mem::take(&mut self.plan);
         let kb = KernelBuilder::new(&mut plan, name);
         let mut e = Emitter::new(self, kb, float);
-        let made = e.emit_rows(body, target);
+        let made = e.emit_rows(&epilogue, target);
         let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
         self.plan = plan;
         finished.map(|_| ())
@@ -68,10 +70,15 @@ impl Scheduler {
 }
 
 impl Emitter<'_, '_> {
-    fn emit_rows(&mut self, body: NodeId, target: &Target) -> Result<(), Error> {
-        self.place_output(body, &target.axes)?;
-        let v = self.value(body)?;
-        self.store(target.input, v)
+    fn emit_rows(&mut self, epilogue: &Epilogue, target: &Target) -> Result<(), Error> {
+        self.place_output(epilogue.value, &target.axes)?;
+        let v = self.value(epilogue.value)?;
+        self.store(target.input, v)?;
+        if let Some((input, scale)) = epilogue.scale {
+            let v = self.value(scale)?;
+            self.store(input, v)?;
+        }
+        Ok(())
     }
 
     /// Puts the axes of an output on the grid and into tiles: batches on the grid, rows in lanes, features in blocks.

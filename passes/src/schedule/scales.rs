@@ -10,6 +10,9 @@ use rustc_hash::FxHashSet;
 use weft_ir::graph::prove::Prover;
 use weft_ir::graph::{AxisId, Extremum, MapFn, NodeId, Op};
 
+/// The scale of a sum without members: far below all others, and far from overflowing.
+const FLOOR: f64 = -1e30;
+
 /// A mantissa and its scale; none is 0.
 pub(crate) type Scaled = (NodeId, Option<NodeId>);
 
@@ -84,11 +87,15 @@ impl Scheduler {
             Op::Map(f @ (MapFn::Inv | MapFn::Inv0)) => {
                 let (mantissa, scale) = self.scaled(args[0])?;
                 let inverse = self.c.map(f, &[mantissa])?;
-                let scale = match scale {
-                    Some(s) => Some(self.c.scaled(-1.0, s)?),
-                    None => None,
-                };
-                Ok((inverse, scale))
+                let Some(scale) = scale else { return Ok((inverse, None)) };
+                let opposite = self.c.scaled(-1.0, scale)?;
+                if self.find(scale, |op| matches!(op, Op::Const(k) if k.as_f64() == FLOOR)).is_none() {
+                    return Ok((inverse, Some(opposite)));
+                }
+                // The inverse of nothing is 0, at no scale.
+                let zero = self.c.number_zero()?;
+                let nothing = self.c.map(MapFn::Eq, &[inverse, zero])?;
+                Ok((inverse, Some(self.c.make(&Op::Select, &[nothing, zero, opposite])?)))
             }
             Op::Map(MapFn::Log) => {
                 let (mantissa, scale) = self.scaled(args[0])?;
@@ -129,6 +136,13 @@ impl Scheduler {
         operands.push(total);
         let top =
             self.c.make(&Op::Reduce { extremum: Extremum::Max, axes: own.as_slice().into(), guards: n }, &operands)?;
+        // Guards may leave nothing: minus infinity less itself is no number.
+        let top = if n > 0 {
+            let floor = self.c.float(FLOOR)?;
+            self.c.map(MapFn::Max, &[top, floor])?
+        } else {
+            top
+        };
         let weight = self.relative_exp(total, top)?;
         mantissas.push(weight);
         // As it stands: canonical names of bound axes would put the weight, a row value, behind a substitution.

@@ -7,11 +7,12 @@ mod split;
 mod walk;
 
 use super::emit::Emitter;
+use super::kept_scales::Epilogue;
 use super::store::Target;
 use super::{Error, Scheduler};
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::{AxisId, DomainId, Extremum, InputId, MapFn, NodeId, Op};
-use weft_ir::kernel::{KernelBuilder, Role};
+use weft_ir::kernel::KernelBuilder;
 
 /// How the elements of a reduction are put together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -240,19 +241,8 @@ impl Scheduler {
             map.insert(r.node, value);
         }
         let body = self.replace(body, &mut map)?;
-        let (mantissa, scale) = self.scaled(body)?;
-        let Some(scale) = scale else { return Ok(Epilogue { value: mantissa, scale: None }) };
-        if target.is_output || self.is_bounded(scale) {
-            return Ok(Epilogue { value: self.collapse((mantissa, Some(scale)))?, scale: None });
-        }
-        // A ragged axis keeps its batch axis, or rows beyond the first document's length would have no scale.
-        let own: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a)).collect();
-        let batch = |a: AxisId| own.iter().any(|&o| self.c.g.ragged_over(self.c.g.axis(o).domain) == Some(a));
-        let axes: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a) || batch(a)).collect();
-        let (input, read) = self.side_buffer(&format!("{name}_scale"), &axes, target.dtype, Role::Temp)?;
-        target.maximum.set(Some(read));
-        self.notes.push(format!("{name}: stored as a mantissa and a scale"));
-        Ok(Epilogue { value: mantissa, scale: Some((input, scale)) })
+        let scaled = self.scaled(body)?;
+        self.keep_scale(name, scaled, target)
     }
 
     /// The term with some subterms replaced.
@@ -273,10 +263,4 @@ impl Scheduler {
         map.insert(id, made);
         Ok(made)
     }
-}
-
-/// What is stored after the streams.
-struct Epilogue {
-    value: NodeId,
-    scale: Option<(InputId, NodeId)>,
 }

@@ -1,8 +1,9 @@
 //! Tile code of a streaming kernel: rows and pairs on the grid, accumulators and running maxima carried past the streams.
 
-use super::{Epilogue, Fold, Group, Reduction, Stream, Term};
+use super::{Fold, Group, Reduction, Stream, Term};
 use crate::schedule::Error;
 use crate::schedule::emit::Emitter;
+use crate::schedule::kept_scales::Epilogue;
 use crate::schedule::store::Target;
 use rustc_hash::FxHashSet;
 use weft_ir::graph::{AxisId, Extremum, InputId, NodeId};

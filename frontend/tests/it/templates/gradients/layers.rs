@@ -52,11 +52,7 @@ fn finite_differences() {
 
 /// Layers whose gradients have no right kernels yet, and why.
 const WITHOUT_KERNELS: &[(&str, &str)] = &[
-    ("contrast.weft", "an inverse normaliser that overflows"),
     ("forget.weft", "a sum for every pair of positions"),
-    ("head_windows.weft", "an inverse normaliser that overflows"),
-    ("window_mix.weft", "an inverse normaliser that overflows"),
-    ("gallery/nsa", "two long axes in one stored value"),
 ];
 
 #[test]
