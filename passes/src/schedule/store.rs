@@ -2,6 +2,7 @@
 
 use super::finite::Known;
 use super::{Error, Memory, Scheduler};
+use rustc_hash::FxHashMap;
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, Extent, Input, InputId, InputKind, MapFn, NodeId, Op, Output};
 use weft_ir::kernel::{ElemType, Expr, Role};
@@ -212,6 +213,7 @@ impl Scheduler {
             return Err(Error::Quadratic { path: format!("{}{path}", self.path_text()), node: id });
         }
         let body = self.cut(id)?;
+        let body = self.one_domain(body)?;
         let dtype = out.map_or(self.c.g.dtype(id), |o| o.dtype);
         let name = out.map_or_else(|| self.unused_name(id), |o| o.name.to_string());
         let decision = self.c.g.op(id).is_decision();
@@ -267,6 +269,26 @@ impl Scheduler {
                 Ok(self.c.product_of(&[read, e])?)
             }
         }
+    }
+
+    /// A kernel streams one domain: that of the first sum over a long axis. Sums over others that the cut has left (they may have come
+    /// out of reads at other positions) are stored.
+    fn one_domain(&mut self, body: NodeId) -> Result<NodeId, Error> {
+        let found = self.streamed(body);
+        // What streams two at once has none, and is refused later.
+        let domains: Vec<_> = found.iter().map(|&s| self.stream_domain(s).ok()).collect();
+        if domains.windows(2).all(|d| d[0] == d[1]) {
+            return Ok(body);
+        }
+        let long = found.iter().position(|&s| self.c.g.op(s).bound().iter().any(|&a| self.c.is_long(a)));
+        let primary = domains[long.unwrap_or(0)];
+        let mut map = FxHashMap::default();
+        for (&s, &d) in found.iter().zip(&domains) {
+            if d != primary {
+                map.insert(s, self.stored(s)?);
+            }
+        }
+        self.replace(body, &mut map)
     }
 
     /// Tile extents of the kernel that comes next.

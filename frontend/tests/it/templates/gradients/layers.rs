@@ -51,9 +51,7 @@ fn finite_differences() {
 }
 
 /// Layers whose gradients have no right kernels yet, and why.
-const WITHOUT_KERNELS: &[(&str, &str)] = &[
-    ("forget.weft", "a sum for every pair of positions"),
-];
+const WITHOUT_KERNELS: &[(&str, &str)] = &[("forget.weft", "a sum for every pair of positions")];
 
 #[test]
 fn kernels() {
