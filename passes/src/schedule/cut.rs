@@ -74,6 +74,19 @@ impl Scheduler {
                         return self.cut_at(renamed, place, root, memo);
                     }
                 }
+                // A long sum under another name of its rows, as adjoints of keys are: no reason to store it twice.
+                if place == Place::Root
+                    && self.is_streamed(args[0])
+                    && !self.c.g.op(args[0]).is_decision()
+                    && self.readers(args[0]) <= 1
+                    && !self.is_shared(args[0])?
+                    && let Some(names) = self.renaming(axes, &args[1..])
+                {
+                    let renamed = self.c.rename(args[0], &names)?;
+                    if renamed != id {
+                        return self.cut_at(renamed, place, root, memo);
+                    }
+                }
                 let wrapped = args[0];
                 if !self.is_walk(wrapped)? && !self.is_shared(wrapped)? && self.is_light_wrap(wrapped)? {
                     let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();

@@ -8,6 +8,7 @@
 use super::scales::Scaled;
 use super::store::Target;
 use super::{Error, Scheduler};
+use rustc_hash::FxHashSet;
 use weft_ir::graph::{AxisId, InputId, MapFn, NodeId, Op};
 use weft_ir::kernel::Role;
 
@@ -45,15 +46,45 @@ impl Scheduler {
     }
 
     /// The same for a term without streams. Its own exponentials are what the source says, and are stored as such; scales that come
-    /// from memory are kept.
+    /// from memory are kept, unless the term needs the value itself somewhere: then nothing is won.
     pub(super) fn keep_read_scale(&mut self, name: &str, body: NodeId, target: &Target) -> Result<Epilogue, Error> {
         let scaled = self.scaled(body)?;
         match scaled.1 {
-            Some(s) if self.find(s, |op| matches!(op, Op::Input(i) if self.scales.contains(i))).is_some() => {
+            Some(s) if self.reads_scale(s) && (self.has_inverse(s) || !self.needs_value(scaled.0)) => {
                 self.keep_scale(name, scaled, target)
             }
             _ => Ok(Epilogue { value: self.collapse(scaled)?, scale: None }),
         }
+    }
+
+    fn reads_scale(&self, id: NodeId) -> bool {
+        self.find(id, |op| matches!(op, Op::Input(i) if self.scales.contains(i))).is_some()
+    }
+
+    /// Does a scale have an addend that is another one's opposite?
+    fn has_inverse(&self, scale: NodeId) -> bool {
+        let negative =
+            |n: NodeId| self.c.g.args(n).iter().any(|&a| self.c.g.constant(a).is_some_and(|k| k.as_f64() < 0.0));
+        match self.c.g.op(scale) {
+            Op::Map(MapFn::Add) => self.c.g.args(scale).iter().any(|&a| self.has_inverse(a)),
+            Op::Ein { .. } => negative(scale),
+            _ => false,
+        }
+    }
+
+    /// Is a scale from memory taken as an exponent in a mantissa?
+    fn needs_value(&self, mantissa: NodeId) -> bool {
+        let mut stack = vec![mantissa];
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if *self.c.g.op(n) == Op::Map(MapFn::Exp) && self.reads_scale(n) {
+                return true;
+            }
+            if seen.insert(n) {
+                stack.extend(self.c.g.args(n));
+            }
+        }
+        false
     }
 
     /// Is a scale a sum of multiples of scales in memory, so that it needs no memory of its own?

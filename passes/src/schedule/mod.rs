@@ -30,6 +30,7 @@ mod growing;
 mod identity;
 mod kept_scales;
 mod mass;
+mod maxima;
 mod order;
 mod pins;
 mod ranges;
@@ -171,6 +172,8 @@ pub(crate) struct Scheduler {
     pub(crate) known: FxHashMap<InputId, finite::Known>,
     /// Buffers that hold the scales of stored values.
     pub(crate) scales: FxHashSet<InputId>,
+    /// Maxima in memory.
+    maxima: Vec<maxima::Maximum>,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// Axes that walk shared lists of members, by length.
@@ -271,6 +274,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         extents: FxHashMap::default(),
         known: FxHashMap::default(),
         scales: FxHashSet::default(),
+        maxima: Vec::new(),
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
         settled_axes: FxHashMap::default(),

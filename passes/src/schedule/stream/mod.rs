@@ -30,6 +30,8 @@ struct Reduction {
     /// Its scale, where it keeps one; index of its group.
     scale: Option<NodeId>,
     group: Option<usize>,
+    /// The scale of the sum, where a maximum in memory gives it.
+    anchor: Option<NodeId>,
     /// Short axes that it sums as well.
     shorts: Vec<AxisId>,
     /// Stand-in for its value after the streams.
@@ -104,7 +106,7 @@ impl Scheduler {
                 groups.iter().map(|g| g.members.len()).sum::<usize>()
             ));
         }
-        let epilogue = self.epilogue(name, body, &reductions, &groups, target)?;
+        let epilogue = self.epilogue(name, body, &reductions, &groups, axis, target)?;
         let float = self.float_elem()?;
         let mut plan = std::mem::take(&mut self.plan);
         let kb = KernelBuilder::new(&mut plan, name);
@@ -169,7 +171,17 @@ impl Scheduler {
         }
         let factors = all.split_off(op.guards());
         let guards = all;
-        let mut r = Reduction { node: id, fold, guards, factors, scale: None, group: None, shorts, accumulator: None };
+        let mut r = Reduction {
+            node: id,
+            fold,
+            guards,
+            factors,
+            scale: None,
+            group: None,
+            anchor: None,
+            shorts,
+            accumulator: None,
+        };
         if fold == Fold::Sum {
             let mut scales = Vec::new();
             for &f in &r.factors.clone() {
@@ -179,7 +191,18 @@ impl Scheduler {
             if !scales.is_empty() {
                 let total = self.c.sum_of(&scales)?;
                 if !self.is_bounded(total) || self.is_divided_by(body, id) {
-                    r.scale = Some(total);
+                    match self.anchor(total, &r.guards, axis)? {
+                        None => r.scale = Some(total),
+                        Some(a) => {
+                            r.anchor = a.outside;
+                            let mut factors = Vec::with_capacity(r.factors.len() + 1);
+                            for &f in &r.factors {
+                                factors.push(self.scaled(f)?.0);
+                            }
+                            factors.push(self.c.map(MapFn::Exp, &[a.inside])?);
+                            r.factors = factors;
+                        }
+                    }
                 }
             }
         }
@@ -226,15 +249,16 @@ impl Scheduler {
         body: NodeId,
         reductions: &[Reduction],
         groups: &[Group],
+        axis: AxisId,
         target: &Target,
     ) -> Result<Epilogue, Error> {
         let mut map = FxHashMap::default();
         for r in reductions {
             let Some((_, value)) = r.accumulator else { continue };
-            let value = match r.group {
+            let value = match r.group.map(|g| groups[g].maximum.1).or(r.anchor) {
                 None => value,
-                Some(g) => {
-                    let e = self.c.map(MapFn::Exp, &[groups[g].maximum.1])?;
+                Some(scale) => {
+                    let e = self.c.map(MapFn::Exp, &[scale])?;
                     self.c.product_of(&[value, e])?
                 }
             };
@@ -242,7 +266,16 @@ impl Scheduler {
         }
         let body = self.replace(body, &mut map)?;
         let scaled = self.scaled(body)?;
-        self.keep_scale(name, scaled, target)
+        let epilogue = self.keep_scale(name, scaled, target)?;
+        let kept = epilogue.scale.zip(target.maximum.get());
+        if let Some(((input, scale), read)) = kept
+            && let Some(g) = groups.iter().find(|g| g.maximum.1 == scale)
+        {
+            let of = |&r: &usize| Some((reductions[r].scale?, reductions[r].guards.clone()));
+            let of: Vec<_> = g.members.iter().filter_map(of).collect();
+            self.note_maximum(input, read, axis, &of);
+        }
+        Ok(epilogue)
     }
 
     /// The term with some subterms replaced.
