@@ -71,6 +71,9 @@ pub(super) enum Command {
     ///
     /// Inputs are tensors under their names in the source (`x`, `k.wz`); runtime extents follow from their shapes. A tensor of
     /// integers `t.len`, with one element for each batch element, makes the time axis `t` ragged.
+    ///
+    /// With `--mode backward` the inputs also hold cotangents of outputs, `cot.y` (an output without one counts as unused), and
+    /// what is written are gradients, `grad.x`.
     Run(RunArgs),
     /// Compile a layer and write its programs.
     Compile(CompileArgs),
@@ -139,7 +142,7 @@ pub(super) struct CheckArgs {
     /// Also print the scheduler's choices.
     #[arg(long)]
     pub notes: bool,
-    /// Check gradients too (not in this version).
+    /// Check gradients too: of all outputs that hold floats, in all inputs and parameters that do.
     #[arg(long)]
     pub grad: bool,
     /// Check decoding token by token too (not in this version).
@@ -165,6 +168,9 @@ pub(super) struct RunArgs {
     /// What to compute: outputs, gradients, or outputs with states carried from call to call.
     #[arg(long, default_value = "forward", value_enum)]
     pub mode: Mode,
+    /// Inputs and parameters whose gradients are wanted, separated by commas (with `--mode backward`); without it all that hold floats.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub wrt: Option<Vec<String>>,
     /// State to start from (decode and prefill; not in this version).
     #[arg(long, value_name = "FILE")]
     pub state_in: Option<PathBuf>,
@@ -197,6 +203,9 @@ pub(super) struct CompileArgs {
     /// What to compile.
     #[arg(long, default_value = "forward", value_enum)]
     pub mode: Mode,
+    /// Inputs and parameters whose gradients are wanted, separated by commas (with `--mode backward`); without it all that hold floats.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub wrt: Option<Vec<String>>,
 }
 
 /// Arguments of `weft explain`.
@@ -243,7 +252,7 @@ pub(super) struct OptArgs {
 pub(super) enum Mode {
     /// Outputs from inputs.
     Forward,
-    /// Gradients from cotangents (not in this version).
+    /// Gradients `grad.x` from inputs and cotangents `cot.y`.
     Backward,
     /// Outputs and the state at the end (not in this version).
     Prefill,

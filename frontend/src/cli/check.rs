@@ -5,7 +5,10 @@ use std::path::Path;
 use super::args::CheckArgs;
 use super::out::{MAX_FILE, Out};
 use super::{End, backend, compile_options, load_options, table};
-use crate::driver::{CheckOptions, Failure, Place, TensorFile, Watch, check as run_check, encode_outputs, later, load};
+use crate::driver::{
+    CheckOptions, Failure, GradientOptions, Loaded, Place, Report, TensorFile, Watch, check as run_check,
+    differentiate, encode_outputs, later, load,
+};
 
 pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
     let mut end = check_one(args, &args.layer.file, out)?;
@@ -20,10 +23,20 @@ pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
     Ok(end)
 }
 
+/// The same of the layer's gradients. A golden file says by its tensors which outputs have a cotangent.
+fn check_gradients(loaded: &Loaded, options: CheckOptions, out: &mut Out) -> Result<Report, Failure> {
+    let wanted = GradientOptions::default();
+    let wanted = options.golden.iter().fold(wanted, |w, golden| w.for_tensors(golden));
+    let options = CheckOptions { gradients: true, keep_inputs: false, ..options };
+    let mut watch = Watch::new(out);
+    let report = differentiate(loaded, &wanted, &mut watch).and_then(|made| run_check(&made, &options, &mut watch));
+    let times = watch.times().to_vec();
+    let report = report.map_err(|fault| fault.within(loaded.sources.clone()))?;
+    out.times(&times);
+    Ok(report)
+}
+
 fn check_one(args: &CheckArgs, file: &Path, out: &mut Out) -> Result<End, Failure> {
-    if args.grad {
-        return Err(later("`--grad`", "leave it out: outputs are checked without it").into());
-    }
     if args.decode {
         return Err(later("`--decode`", "leave it out: outputs are checked without it").into());
     }
@@ -42,6 +55,7 @@ fn check_one(args: &CheckArgs, file: &Path, out: &mut Out) -> Result<End, Failur
         golden,
         rows: args.rows,
         seed: args.seed,
+        gradients: false,
         keep_inputs: args.inputs_out.is_some(),
     };
     let mut watch = Watch::new(out);
@@ -59,13 +73,27 @@ fn check_one(args: &CheckArgs, file: &Path, out: &mut Out) -> Result<End, Failur
         };
         Place::of(path).write(&bytes)?;
     }
-    if out.json() {
-        out.object(&table::report_json(&report, &loaded))?;
-    } else {
+    let mut good = report.ok();
+    let color = out.stdout_color();
+    let mut object = table::report_json(&report, &loaded);
+    if !out.json() {
         out.diagnostics(&loaded.checked.warnings, &loaded.sources);
-        let color = out.stdout_color();
         out.text(&table::report(&report, args.notes, color))?;
     }
     out.times(&times);
-    Ok(if report.ok() { End::Good } else { End::Bad })
+    if args.grad {
+        let report = check_gradients(&loaded, options, out)?;
+        good &= report.ok();
+        if out.json() {
+            object["ok"] = good.into();
+            object["gradients"] = table::report_json(&report, &loaded);
+        } else {
+            out.text("\n")?;
+            out.text(&table::report(&report, args.notes, color))?;
+        }
+    }
+    if out.json() {
+        out.object(&object)?;
+    }
+    Ok(if good { End::Good } else { End::Bad })
 }

@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::args::{CompileArgs, EmitName, Target};
 use super::out::Out;
-use super::{End, compile_options, forward_only, load_options};
+use super::{End, compile_options, gradients, load_options};
 use crate::diagnostics::codes;
-use crate::driver::{Failure, Fault, Phase, Place, Watch, emit, later, load};
+use crate::driver::{Failure, Fault, Phase, Place, Watch, differentiate, emit, later, load};
 
 pub(super) fn compile(args: &CompileArgs, out: &mut Out) -> Result<End, Failure> {
-    forward_only(args.mode)?;
+    let gradients = gradients(args.mode, args.wrt.as_ref())?;
     if let Target::Later(name) = &args.target {
         return Err(later(&format!("the target `{name}`"), "`--target cranelift` is there").into());
     }
@@ -26,11 +26,19 @@ pub(super) fn compile(args: &CompileArgs, out: &mut Out) -> Result<End, Failure>
     let options = load_options(&args.layer, None)?;
     let mut watch = Watch::new(out);
     let loaded = load(&args.layer.file, &options, &mut watch)?;
+    let loaded = match &gradients {
+        None => loaded,
+        Some(g) => match differentiate(&loaded, g, &mut watch) {
+            Ok(made) => made,
+            Err(fault) => return Err(fault.within(loaded.sources)),
+        },
+    };
     let texts = match emit(&loaded, &stages, &compile_options(&args.layer)?, &mut watch) {
         Ok(texts) => texts,
         Err(fault) => return Err(fault.within(loaded.sources)),
     };
-    let name = &loaded.checked.graph.name;
+    let suffix = if gradients.is_some() { ".backward" } else { "" };
+    let name = format!("{}{suffix}", loaded.checked.graph.name);
     let mut files = Vec::new();
     if Place::of(&args.output) == Place::Standard {
         let several = texts.len() > 1;

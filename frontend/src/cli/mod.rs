@@ -17,7 +17,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::diagnostics::{SourceMap, codes};
-use crate::driver::{Backend, CompileOptions, Failure, Fault, LoadOptions, Place, TensorFile, later};
+use crate::driver::{Backend, CompileOptions, Failure, Fault, GradientOptions, LoadOptions, Place, TensorFile, later};
 use args::{BackendName, Cli, Command, LayerArgs, Mode};
 use out::Out;
 use weft_passes::schedule::Pins;
@@ -124,12 +124,17 @@ fn backend(name: BackendName) -> Result<Backend, Failure> {
     }
 }
 
-fn forward_only(mode: Mode) -> Result<(), Failure> {
+/// The gradients that are asked for; `None` for a forward run.
+fn gradients(mode: Mode, wrt: Option<&Vec<String>>) -> Result<Option<GradientOptions>, Failure> {
     let name = match mode {
-        Mode::Forward => return Ok(()),
-        Mode::Backward => "backward",
+        Mode::Forward if wrt.is_some() => {
+            let fault = Fault::user(codes::E0522, "`--wrt` speaks of gradients, and a forward run has none");
+            return Err(fault.hint("add `--mode backward`").into());
+        }
+        Mode::Forward => return Ok(None),
+        Mode::Backward => return Ok(Some(GradientOptions { wrt: wrt.cloned(), cotangents: None })),
         Mode::Prefill => "prefill",
         Mode::Decode => "decode",
     };
-    Err(later(&format!("`--mode {name}`"), "`--mode forward` is there").into())
+    Err(later(&format!("`--mode {name}`"), "`--mode forward` and `--mode backward` are there").into())
 }

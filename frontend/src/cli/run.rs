@@ -4,16 +4,16 @@ use serde_json::json;
 
 use super::args::RunArgs;
 use super::out::{MAX_FILE, Out};
-use super::{End, backend, compile_options, forward_only, load_options};
+use super::{End, backend, compile_options, gradients, load_options};
 use crate::driver::{
-    Failure, Phase, Place, RunOptions, TensorFile, Watch, encode_outputs, later, load, run as run_layer,
+    Failure, Phase, Place, RunOptions, TensorFile, Watch, differentiate, encode_outputs, later, load, run as run_layer,
 };
 
 pub(super) fn run(args: &RunArgs, out: &mut Out) -> Result<End, Failure> {
-    forward_only(args.mode)?;
+    let gradients = gradients(args.mode, args.wrt.as_ref())?;
     for (option, given) in [("--state-in", &args.state_in), ("--state-out", &args.state_out)] {
         if given.is_some() {
-            return Err(later(&format!("`{option}`"), "a forward run has no state").into());
+            return Err(later(&format!("`{option}`"), "leave it out: a run carries no state").into());
         }
     }
     let options = RunOptions { backend: backend(args.backend)?, compile: compile_options(&args.layer)? };
@@ -22,6 +22,13 @@ pub(super) fn run(args: &RunArgs, out: &mut Out) -> Result<End, Failure> {
     let load_options = load_options(&args.layer, Some(&inputs))?;
     let mut watch = Watch::new(out);
     let loaded = load(&args.layer.file, &load_options, &mut watch)?;
+    let loaded = match gradients {
+        None => loaded,
+        Some(g) => match differentiate(&loaded, &g.for_tensors(&inputs), &mut watch) {
+            Ok(made) => made,
+            Err(fault) => return Err(fault.within(loaded.sources)),
+        },
+    };
     let to = Place::of(&args.outputs);
     let mut work = || {
         let outputs = run_layer(&loaded, &inputs, &options, &mut watch)?;

@@ -100,12 +100,13 @@ fn wrap(text: &str) -> Vec<String> {
 pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
     let pairs =
         |list: &[(String, String)]| list.iter().map(|(n, v)| format!("{n}={}", short(v))).collect::<Vec<_>>().join(" ");
-    let mut out =
-        format!("{}  {}\n", Style::Bold.paint(&report.layer, color), pairs(&report.sizes)).trim_end().to_owned();
+    let title = if report.gradients { format!("gradients of {}", report.layer) } else { report.layer.clone() };
+    let mut out = format!("{}  {}\n", Style::Bold.paint(&title, color), pairs(&report.sizes)).trim_end().to_owned();
     let mut facts = vec![pairs(&report.extents), report.float.name().to_owned(), report.backend.name().to_owned()];
     facts.extend(match report.causal {
         Some(true) => Some("causal".to_owned()),
         Some(false) => Some("not causal".to_owned()),
+        None if report.gradients => None,
         None => Some("no time axis".to_owned()),
     });
     // A function with a recurrence that is called twice makes two of one name.

@@ -6,7 +6,7 @@
 //! backend's own rounding.
 //!
 //! Bounds on the relative Euclidean distance of an output: 1e-10 for what computes in float64, 1e-4 for float32, 2e-2 for
-//! bfloat16. Where a layer itself magnifies the rounding of its inputs (the evaluator measures it), the bound is 8 times that.
+//! bfloat16; of gradients, which are made of more products, 1e-9, 5e-4 and 5e-2. Where a layer itself magnifies the rounding of its inputs (the evaluator measures it), the bound is 8 times that.
 
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::diagnostics::codes;
 use weft_ir::DType;
 use weft_ir::eval::{Evaluator, Tensor, Tolerance};
 use weft_ir::graph::{AxisId, Extent, Graph, NodeId, Op, Output, Role};
+use weft_passes::autodiff::{COTANGENT, GRADIENT};
 
 /// How much of the outputs the evaluator computes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +58,8 @@ pub struct CheckOptions {
     pub rows: Rows,
     /// Of generated inputs.
     pub seed: u64,
+    /// Is it the layer of another one's gradients ([`super::differentiate`])?
+    pub gradients: bool,
     /// Give the inputs back?
     pub keep_inputs: bool,
 }
@@ -113,7 +116,9 @@ pub struct Report {
     pub sizes: Vec<(String, String)>,
     /// Runtime extents with their values.
     pub extents: Vec<(String, String)>,
-    /// Are the outputs functions of the past? `None` if the layer has no time.
+    /// Are these gradients of the layer?
+    pub gradients: bool,
+    /// Are the outputs functions of the past? `None` if the layer has no time, and for gradients.
     pub causal: Option<bool>,
     /// Recurrences with their classes.
     pub recurrences: Vec<(String, String)>,
@@ -146,11 +151,15 @@ impl Report {
 }
 
 /// What rounding may do to outputs and to the scores of decisions.
-fn bounds(backend: Backend, float: DType) -> (f64, Tolerance) {
+fn bounds(backend: Backend, float: DType, gradients: bool) -> (f64, Tolerance) {
     match (backend.rounds(), float) {
-        (false, _) | (true, DType::F64) => (1e-10, Tolerance { absolute: 1e-12, relative: 1e-10 }),
-        (true, DType::BF16 | DType::F16) => (2e-2, Tolerance { absolute: 1e-3, relative: 2e-2 }),
-        (true, _) => (1e-4, Tolerance { absolute: 1e-6, relative: 1e-5 }),
+        (false, _) | (true, DType::F64) => {
+            (if gradients { 1e-9 } else { 1e-10 }, Tolerance { absolute: 1e-12, relative: 1e-10 })
+        }
+        (true, DType::BF16 | DType::F16) => {
+            (if gradients { 5e-2 } else { 2e-2 }, Tolerance { absolute: 1e-3, relative: 2e-2 })
+        }
+        (true, _) => (if gradients { 5e-4 } else { 1e-4 }, Tolerance { absolute: 1e-6, relative: 1e-5 }),
     }
 }
 
@@ -165,7 +174,14 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
     let ready = prepare(loaded, options.backend, &options.compile, watch)?;
     let bound = watch.time(Phase::Inputs, || match &options.golden {
         None => generate(graph, &checked.extents, options.seed),
-        Some(golden) => bind(graph, golden.with_prefix("in."), &checked.extents, &golden.name),
+        Some(golden) => {
+            let mut given = golden.with_prefix("in.");
+            if options.gradients {
+                let cotangents = golden.tensors.iter().filter(|(name, _)| name.starts_with(COTANGENT));
+                given.extend(cotangents.map(|(name, t)| (name.clone(), t.clone())));
+            }
+            bind(graph, given, &checked.extents, &golden.name)
+        }
     })?;
     let bound = if options.backend.rounds() { bound.rounded(graph, checked.float) } else { bound };
     let executed = execute(loaded, &ready, &bound, watch)?;
@@ -175,7 +191,8 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
         backend: options.backend,
         sizes: checked.values.iter().map(|(n, v)| (n.clone(), v.to_string())).collect(),
         extents: extents(graph, &bound),
-        causal: causal(loaded),
+        gradients: options.gradients,
+        causal: if options.gradients { None } else { causal(loaded) },
         recurrences: checked.recurrences.iter().map(|r| (r.name.clone(), r.class.to_string())).collect(),
         inputs: match &options.golden {
             None => format!("generated, seed {}", options.seed),
@@ -213,7 +230,7 @@ fn compare_with_evaluator(
     watch: &mut Watch<'_>,
 ) -> Result<(), Fault> {
     let Some(planned) = ready.planned() else { return Ok(()) };
-    let (limit, tolerance) = bounds(report.backend, report.float);
+    let (limit, tolerance) = bounds(report.backend, report.float, report.gradients);
     // Decisions are terms of the canonical graph. A layer without any is compared with the definition itself.
     let decides = !executed.decisions.is_empty();
     let graph = if decides { &planned.canonical } else { &loaded.checked.graph };
@@ -322,8 +339,13 @@ fn compare_with_golden(
     golden: &TensorFile,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let (limit, _) = bounds(report.backend, report.float);
-    let outputs = golden.with_prefix("out.");
+    let (limit, _) = bounds(report.backend, report.float, report.gradients);
+    let outputs = if report.gradients {
+        let all = golden.tensors.iter().filter(|(name, _)| name.starts_with(GRADIENT));
+        all.map(|(name, t)| (name.clone(), t.clone())).collect()
+    } else {
+        golden.with_prefix("out.")
+    };
     for name in outputs.keys() {
         if !executed.outputs.contains_key(name) {
             let what = format!("{}: the layer `{}` has no output `{name}`", golden.name, graph.name);

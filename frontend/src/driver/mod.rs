@@ -17,6 +17,7 @@
 //!     golden: None,
 //!     rows: Rows::Automatic,
 //!     seed: 0,
+//!     gradients: false,
 //!     keep_inputs: false,
 //! };
 //! assert!(check(&loaded, &options, &mut watch).unwrap().ok());
@@ -32,6 +33,7 @@ pub mod execute;
 mod fault;
 mod files;
 mod generate;
+mod gradient;
 mod load;
 mod opt;
 mod pipeline;
@@ -49,6 +51,7 @@ pub use execute::{Executed, Ready, execute, prepare};
 pub use fault::{Failure, Fault};
 pub use files::Place;
 pub use generate::{DEFAULT_BATCH, DEFAULT_OTHER, DEFAULT_TIME, generate};
+pub use gradient::{GradientOptions, differentiate};
 pub(crate) use load::later;
 pub use load::{LoadOptions, Loaded, load, load_bytes, parse_define};
 pub use opt::{Ir, OptOptions, Pass, optimise};

@@ -30,6 +30,7 @@ macro_rules! phases {
 
 phases! {
     Elaborate "elaborate" "source to graph IR: parse, resolve names, check types, bounds and clocks"
+    Differentiate "differentiate" "graph IR to the graph of its gradients"
     Canonicalise "canonicalise" "graph IR to canonical form"
     Schedule "schedule" "graph IR to kernel IR"
     Fuse "fuse" "kernels that are better one, made one"
@@ -45,8 +46,8 @@ phases! {
 
 impl Phase {
     /// The phases after which there is a program to be looked at (`--print-after`).
-    pub const WITH_TEXT: [Self; 6] =
-        [Self::Elaborate, Self::Canonicalise, Self::Schedule, Self::Fuse, Self::Lower, Self::Emit];
+    pub const WITH_TEXT: [Self; 7] =
+        [Self::Elaborate, Self::Differentiate, Self::Canonicalise, Self::Schedule, Self::Fuse, Self::Lower, Self::Emit];
 }
 
 /// Told what the driver does, as it does it.

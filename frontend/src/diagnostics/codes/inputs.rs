@@ -81,4 +81,14 @@ codes! {
         wrong: "$ weft explain E9999",
         right: "$ weft explain E0521",
     }
+    E0522 = "gradient that there is not" {
+        "Gradients are taken of outputs that hold floats, in inputs and parameters that hold floats. `--wrt` lists the latter by their names in the source; the cotangent of the output `y` is called `cot.y`.",
+        wrong: "$ weft run layer.weft --mode backward --wrt gian --inputs cotangents.safetensors --outputs g.safetensors",
+        right: "$ weft run layer.weft --mode backward --wrt gain --inputs cotangents.safetensors --outputs g.safetensors",
+    }
+    E0523 = "backward run without a cotangent" {
+        "A backward run starts from cotangents: for an output `y` the tensor `cot.y` of its shape, the derivative of the loss in `y`. An output without one counts as unused; all of them without one leave nothing to compute.",
+        wrong: "$ weft run layer.weft --mode backward --inputs inputs.safetensors --outputs g.safetensors",
+        right: "$ weft run layer.weft --mode backward --inputs cotangents.safetensors --outputs g.safetensors",
+    }
 }
