@@ -18,7 +18,7 @@ codes! {
     }
     E0604 = "not in this version" {
         "The option, mode, backend or target is part of Weft's command line, but this version does not have it yet.",
-        wrong: "$ weft check layer.weft --grad",
+        wrong: "$ weft check layer.weft --decode",
         right: "$ weft check layer.weft",
     }
     E0605 = "machine that a backend does not support" {

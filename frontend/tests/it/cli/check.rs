@@ -19,7 +19,8 @@ fn agrees(name: &str) {
     let folder = Folder::new();
     let (example, file) = golden(name);
     for backend in BACKENDS {
-        let report = folder.weft(&["check", &example, "--golden", &file, "--backend", backend, "--json"]).good().json();
+        let args = ["check", &example, "--golden", &file, "--grad", "--backend", backend, "--json"];
+        let report = folder.weft(&args).good().json();
         assert_eq!(report["ok"], true, "{name} on {backend}");
         assert_eq!(report["backend"], backend);
         let against = |what: &str| {
@@ -33,6 +34,11 @@ fn agrees(name: &str) {
         let decides = !name.starts_with("attamba.");
         assert_eq!(report["decisions"].as_array().unwrap().is_empty(), !decides || backend == "evaluator");
         assert_eq!(report["causal"], true);
+        // Every gradient of the golden file, decisions of the backward kernels judged as those of the forward ones.
+        let known = TensorFile::parse("golden", &std::fs::read(&file).unwrap()).unwrap().with_prefix("grad.").len();
+        let rows = report["gradients"]["outputs"].as_array().unwrap();
+        let compared = rows.iter().filter(|o| o["against"] == "golden" && o["ok"] == true).count();
+        assert!(known > 0 && compared == known, "{name} on {backend}: {compared} of {known} gradients");
     }
 }
 

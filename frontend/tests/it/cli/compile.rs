@@ -49,7 +49,7 @@ fn later_versions() {
         ["--target", "host"],
         ["--emit", "ptx"],
         ["--emit", "graph,llvm"],
-        ["--mode", "backward"],
+        ["--mode", "prefill"],
     ] {
         let args = [&["compile", "layer.weft", "-o", "out"], &extra[..]].concat();
         folder.weft(&args).fails(1, "E0604");

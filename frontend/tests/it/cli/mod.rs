@@ -4,6 +4,7 @@ mod check;
 mod compile;
 mod explain;
 mod fmt;
+mod gradients;
 mod memory;
 mod opt;
 mod run;

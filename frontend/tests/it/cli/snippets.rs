@@ -12,6 +12,8 @@ fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("layer.weft", LAYER);
     folder.write("inputs.safetensors", file(&inputs()));
+    let cotangent = super::floats("cot.y", &[2, 5, 4], |i| i as f64);
+    folder.write("cotangents.safetensors", file(&[inputs(), vec![cotangent]].concat()));
     let mut misspelled = inputs();
     misspelled[1].name = "gian".to_owned();
     folder.write("misspelled.safetensors", file(&misspelled));

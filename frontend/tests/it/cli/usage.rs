@@ -58,13 +58,11 @@ fn later_versions() {
     folder.write("layer.weft", LAYER);
     let run = ["run", "layer.weft", "--inputs", "x", "--outputs", "y"];
     for args in [
-        &["check", "layer.weft", "--grad"][..],
-        &["check", "layer.weft", "--decode"],
+        &["check", "layer.weft", "--decode"][..],
         &["check", "layer.weft", "--backend", "host"],
         &["check", "layer.weft", "--backend", "cuda"],
         &[&run[..], &["--mode", "decode"]].concat(),
         &[&run[..], &["--mode", "prefill"]].concat(),
-        &[&run[..], &["--mode", "backward"]].concat(),
         &[&run[..], &["--state-in", "s"]].concat(),
         &[&run[..], &["--state-out", "s"]].concat(),
     ] {
