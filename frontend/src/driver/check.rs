@@ -163,6 +163,19 @@ fn bounds(backend: Backend, float: DType, gradients: bool) -> (f64, Tolerance) {
     }
 }
 
+/// A gradient may vanish because of what cancels in it, and rounding stays: elements below this part of the largest gradient's are not
+/// told from 0. It is less than what float32 resolves beside that one.
+const NOISE: f64 = 1.0 / (1u64 << 22) as f64;
+
+/// The largest root mean square of the elements of a tensor.
+fn largest<'t>(tensors: impl Iterator<Item = &'t Tensor>) -> f64 {
+    let rms = |t: &Tensor| {
+        let x = t.to_f64();
+        (x.iter().filter(|v| v.is_finite()).map(|v| v * v).sum::<f64>() / x.len().max(1) as f64).sqrt()
+    };
+    tensors.map(rms).fold(0.0, f64::max)
+}
+
 /// Checks a layer.
 ///
 /// # Errors
@@ -248,6 +261,7 @@ fn compare_with_evaluator(
     }
     let wanted = watch.time(Phase::Evaluate, || expected(graph, &truth, &executed.outputs, sample))?;
     let mut magnified: Option<FxHashMap<String, f64>> = None;
+    let least = if report.gradients { NOISE * largest(wanted.iter().map(|(_, w)| w)) } else { 0.0 };
     for (output, (found, wanted)) in graph.outputs.iter().zip(wanted) {
         let exists = existing(graph, bound, &output.axes).map(|e| {
             let shape = bound.shape(graph, &output.axes);
@@ -256,7 +270,7 @@ fn compare_with_evaluator(
             kept.to_f64().into_iter().map(|x| x > 0.0).collect::<Vec<_>>()
         });
         let between = |limit: f64| {
-            distance(&found, &wanted, exists.as_deref(), limit)
+            distance(&found, &wanted, exists.as_deref(), limit, least)
                 .ok_or_else(|| Fault::bug(format!("output `{}` has another shape or class", output.name)))
         };
         let mut row = between(limit)?;
@@ -346,6 +360,7 @@ fn compare_with_golden(
     } else {
         golden.with_prefix("out.")
     };
+    let least = if report.gradients { NOISE * largest(outputs.values()) } else { 0.0 };
     for name in outputs.keys() {
         if !executed.outputs.contains_key(name) {
             let what = format!("{}: the layer `{}` has no output `{name}`", golden.name, graph.name);
@@ -357,7 +372,7 @@ fn compare_with_golden(
             continue;
         };
         let exists = existing(graph, bound, &output.axes);
-        let row = distance(found, wanted, exists.as_deref(), limit).ok_or_else(|| {
+        let row = distance(found, wanted, exists.as_deref(), limit, least).ok_or_else(|| {
             let what = format!(
                 "{}: output `{}` has the shape {:?}; the layer gives {:?}, and integers only for integers",
                 golden.name, output.name, wanted.shape, found.shape

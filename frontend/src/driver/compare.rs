@@ -25,8 +25,16 @@ impl Distance {
 
 /// Compares elements that exist (see `existing`; absent: all). Integers and truth values must be equal, whatever the bound.
 /// `None` if the shapes or classes differ.
+///
+/// The distance is relative to the expected value, or to a tensor whose elements are all of size `least`, if that is larger.
 #[must_use]
-pub fn distance(found: &Tensor, wanted: &Tensor, existing: Option<&[bool]>, bound: f64) -> Option<Distance> {
+pub fn distance(
+    found: &Tensor,
+    wanted: &Tensor,
+    existing: Option<&[bool]>,
+    bound: f64,
+    least: f64,
+) -> Option<Distance> {
     if found.shape != wanted.shape || !found.is_consistent() || !wanted.is_consistent() {
         return None;
     }
@@ -51,6 +59,7 @@ pub fn distance(found: &Tensor, wanted: &Tensor, existing: Option<&[bool]>, boun
             norm += y * y;
         }
     }
+    let norm = norm.max(least * least * elements as f64);
     let relative = if norm > 0.0 { (squares / norm).sqrt() } else { squares.sqrt() };
     Some(Distance { max_abs, relative, elements, bound })
 }
@@ -88,17 +97,22 @@ mod tests {
     fn distances() {
         let a = Tensor::floats(&[3], vec![3.0, 4.0, f64::NAN]);
         let b = Tensor::floats(&[3], vec![3.0, 4.5, f64::NAN]);
-        let d = distance(&a, &b, None, 0.2).unwrap();
+        let d = distance(&a, &b, None, 0.2, 0.0).unwrap();
         assert_eq!((d.max_abs, d.elements), (0.5, 3));
         assert!((d.relative - 0.5 / 29.25f64.sqrt()).abs() < 1e-15 && d.ok());
         let c = Tensor::floats(&[3], vec![3.0, 4.0, 1.0]);
-        assert!(!distance(&a, &c, None, 1e9).unwrap().ok());
-        assert!(distance(&a, &c, Some(&[true, true, false]), 0.0).unwrap().ok());
+        assert!(!distance(&a, &c, None, 1e9, 0.0).unwrap().ok());
+        assert!(distance(&a, &c, Some(&[true, true, false]), 0.0, 0.0).unwrap().ok());
         assert!(
-            distance(&Tensor::ints(&[1], vec![1]), &Tensor::ints(&[1], vec![2]), None, 1e9).is_some_and(|d| !d.ok())
+            distance(&Tensor::ints(&[1], vec![1]), &Tensor::ints(&[1], vec![2]), None, 1e9, 0.0)
+                .is_some_and(|d| !d.ok())
         );
-        assert_eq!(distance(&a, &Tensor::floats(&[2], vec![0.0; 2]), None, 1.0), None);
-        assert_eq!(distance(&a, &Tensor::ints(&[3], vec![0; 3]), None, 1.0), None);
+        let nothing = Tensor::floats(&[3], vec![0.0; 3]);
+        let small = Tensor::floats(&[3], vec![2e-3, 0.0, 0.0]);
+        assert_eq!(distance(&small, &nothing, None, 1.0, 0.0).map(|d| d.relative), Some(2e-3));
+        assert!(distance(&small, &nothing, None, 1e-2, 1.0).is_some_and(|d| d.ok() && d.relative < 2e-3));
+        assert_eq!(distance(&a, &Tensor::floats(&[2], vec![0.0; 2]), None, 1.0, 0.0), None);
+        assert_eq!(distance(&a, &Tensor::ints(&[3], vec![0; 3]), None, 1.0, 0.0), None);
     }
 
     #[test]

@@ -169,8 +169,11 @@ impl Scheduler {
         for a in args {
             all.push(self.c.substitute(a, &map)?);
         }
-        let factors = all.split_off(op.guards());
-        let guards = all;
+        let mut factors = all.split_off(op.guards());
+        let mut guards = all;
+        if fold == Fold::Sum {
+            self.merge_short_sums(&mut factors, &mut guards, &mut shorts)?;
+        }
         let mut r = Reduction {
             node: id,
             fold,
@@ -207,6 +210,41 @@ impl Scheduler {
             }
         }
         Ok(r)
+    }
+
+    /// A factor that sums exponentials over short axes becomes part of the long sum: `sum_j sum_g exp(s[g, j]) ..` is one sum over `g`
+    /// and `j`. Apart it would need a maximum over `g` for every position.
+    fn merge_short_sums(
+        &mut self,
+        factors: &mut Vec<NodeId>,
+        guards: &mut Vec<NodeId>,
+        shorts: &mut Vec<AxisId>,
+    ) -> Result<(), Error> {
+        let mut at = 0;
+        while at < factors.len() {
+            let f = factors[at];
+            at += 1;
+            let Op::Ein { axes, guards: own } = self.c.g.op(f).clone() else { continue };
+            if axes.is_empty() || axes.iter().any(|&a| self.c.g.static_extent(a).is_none() || shorts.contains(&a)) {
+                continue;
+            }
+            let (own, inner) = {
+                let (own, inner) = self.c.g.args(f).split_at(own as usize);
+                (own.to_vec(), inner.to_vec())
+            };
+            let mut varies = false;
+            for &x in &inner {
+                let scale = self.scaled(x)?.1;
+                varies |= scale.is_some_and(|s| axes.iter().any(|&a| self.has(s, a)));
+            }
+            if varies {
+                shorts.extend(&axes);
+                guards.extend(own);
+                at -= 1;
+                factors.splice(at..=at, inner);
+            }
+        }
+        Ok(())
     }
 
     /// Does the value of a sum reach a reciprocal or a logarithm, so that its relative accuracy matters?
