@@ -92,12 +92,14 @@ impl Emitter<'_, '_> {
             .fold(AxisSet::EMPTY, AxisSet::union)
     }
 
-    /// Axes on which pairs depend go onto the grid, the rows into lanes; what only values have stays whole in the tile.
+    /// Axes on which what is computed for pairs depends go onto the grid, the rows into lanes; what only values have stays whole in the
+    /// tile. (A table that is read for each pair is a value.)
     fn place_rows(&mut self, reductions: &[Reduction], groups: &[Group], target: &Target) -> Result<(), Error> {
         let c = &self.s.c;
         let mut pair: FxHashSet<AxisId> = FxHashSet::default();
         for r in reductions {
-            for &x in r.guards.iter().chain(&r.factors) {
+            let computed = |x: NodeId| !self.s.is_read(x);
+            for &x in r.guards.iter().chain(r.factors.iter().filter(|&&x| computed(x))) {
                 if c.long_axes(x).len() > 1 || self.s.has_exp(x) {
                     pair.extend(c.g.free(x).iter());
                 }
