@@ -5,4 +5,5 @@ pub mod canon;
 pub mod cost;
 pub mod fuse;
 pub mod lower;
+pub mod saved;
 pub mod schedule;

@@ -113,6 +113,9 @@ pub(super) struct LayerArgs {
     /// Take choices of the scheduler from a file, as `compile --emit schedule` writes it; what it leaves out stays its own.
     #[arg(long, value_name = "FILE")]
     pub schedule: Option<PathBuf>,
+    /// What forward may save for backward, in bytes (`512M`: K, M and G are 1024 of the one before); the rest is computed again.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub max_saved: Option<u64>,
 }
 
 /// Arguments of `weft check`.
@@ -350,6 +353,19 @@ fn rows(text: &str) -> Result<crate::driver::Rows, String> {
             _ => Err("it is a positive number, `all` or `auto`".to_owned()),
         },
     }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let shift = match text.chars().last() {
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        _ => 0,
+    };
+    let digits = if shift > 0 { &text[..text.len() - 1] } else { text };
+    let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|c| c.is_ascii_digit()));
+    let number = number.and_then(|n| n.checked_mul(1 << shift));
+    number.ok_or_else(|| "it is a number of bytes, such as `4096` or `512M`".to_owned())
 }
 
 fn passes_help() -> String {

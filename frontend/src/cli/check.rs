@@ -27,7 +27,7 @@ pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
 fn check_gradients(loaded: &Loaded, options: CheckOptions, out: &mut Out) -> Result<Report, Failure> {
     let wanted = GradientOptions::default();
     let wanted = options.golden.iter().fold(wanted, |w, golden| w.for_tensors(golden));
-    let options = CheckOptions { gradients: true, keep_inputs: false, ..options };
+    let options = CheckOptions { keep_inputs: false, ..options };
     let mut watch = Watch::new(out);
     let report = differentiate(loaded, &wanted, &mut watch).and_then(|made| run_check(&made, &options, &mut watch));
     let times = watch.times().to_vec();
@@ -51,11 +51,10 @@ fn check_one(args: &CheckArgs, file: &Path, out: &mut Out) -> Result<End, Failur
     let load_options = load_options(&args.layer, golden.as_ref())?;
     let options = CheckOptions {
         backend,
-        compile: compile_options(&args.layer)?,
+        compile: compile_options(&args.layer, args.grad)?,
         golden,
         rows: args.rows,
         seed: args.seed,
-        gradients: false,
         keep_inputs: args.inputs_out.is_some(),
     };
     let mut watch = Watch::new(out);

@@ -93,8 +93,13 @@ fn load_options(args: &LayerArgs, file: Option<&TensorFile>) -> Result<LoadOptio
     })
 }
 
-fn compile_options(args: &LayerArgs) -> Result<CompileOptions, Failure> {
-    let mut options = CompileOptions::default();
+fn compile_options(args: &LayerArgs, gradients: bool) -> Result<CompileOptions, Failure> {
+    if args.max_saved.is_some() && !gradients {
+        let what = "`--max-saved` speaks of what backward needs of forward, and there is no backward here";
+        let fault = Fault::user(codes::E0522, what);
+        return Err(fault.hint("add `--mode backward` (or `--grad` to `weft check`)").into());
+    }
+    let mut options = CompileOptions { max_saved: args.max_saved, ..CompileOptions::default() };
     options.schedule.allow_quadratic_memory = args.allow_quadratic_memory;
     if let Some(path) = &args.schedule {
         options.schedule.pins = schedule_file(path)?;

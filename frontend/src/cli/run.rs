@@ -16,7 +16,8 @@ pub(super) fn run(args: &RunArgs, out: &mut Out) -> Result<End, Failure> {
             return Err(later(&format!("`{option}`"), "leave it out: a run carries no state").into());
         }
     }
-    let options = RunOptions { backend: backend(args.backend)?, compile: compile_options(&args.layer)? };
+    let options =
+        RunOptions { backend: backend(args.backend)?, compile: compile_options(&args.layer, gradients.is_some())? };
     let place = Place::of(&args.inputs);
     let inputs = TensorFile::parse(&place.name(), &place.read(MAX_FILE)?)?;
     let load_options = load_options(&args.layer, Some(&inputs))?;

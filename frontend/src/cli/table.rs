@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::diagnostics::{Color, to_json};
 use crate::driver::{Against, KernelCost, Loaded, Phase, Report};
+use weft_passes::saved::Saved;
 
 /// How a cell is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,6 +134,9 @@ pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
         let text = format!("memory: inputs {inputs} · outputs {outputs} · workspace {workspace}");
         out += &format!("  {}\n", Style::Dim.paint(&text, color));
     }
+    if let Some(first) = report.forward {
+        out += &training(report, first, color);
+    }
     if notes && !report.notes.is_empty() {
         out += "\n";
         for note in &report.notes {
@@ -217,6 +221,26 @@ fn kernels(kernels: &[KernelCost], color: Color) -> String {
         grid.row(cells.into_iter().take(columns));
     }
     grid.print(color)
+}
+
+/// What forward and backward do, and what the one saves for the other.
+fn training(report: &Report, first: usize, color: Color) -> String {
+    let (forward, backward) = report.kernels.split_at(first.min(report.kernels.len()));
+    let about = |name: &str, kernels: &[KernelCost]| {
+        let flops = scaled(kernels.iter().map(|k| k.flops).sum(), "");
+        let time: Option<Duration> = kernels.iter().map(|k| k.time).sum();
+        let time = time.map_or_else(String::new, |t| format!(", {}", duration(t)));
+        format!("{name}: {} kernels, {flops} flops{time}", kernels.len())
+    };
+    let saved = report.saved.iter().map(|s| {
+        let size = s.bytes.map_or_else(String::new, |n| format!(" {}", scaled(n as f64, "B")));
+        format!("{}{size}{}", s.name, if s.decision { " (decision)" } else { "" })
+    });
+    let all: u64 = report.saved.iter().filter_map(|s| s.bytes).sum();
+    let mut facts = vec![about("forward", forward), about("backward", backward)];
+    facts.push(format!("saved for backward: {}", scaled(all as f64, "B")));
+    facts.extend(saved);
+    paragraph(&facts, color)
 }
 
 fn decisions(report: &Report, color: Color) -> String {
@@ -336,6 +360,7 @@ pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
             "seconds": k.time.map(|t| t.as_secs_f64()),
         })
     };
+    let saved = |s: &Saved| json!({ "name": s.name, "bytes": s.bytes, "decision": s.decision });
     // JSON has no infinity: an error that is none is null.
     let outputs = report.outputs.iter().map(|o| {
         json!({
@@ -363,6 +388,8 @@ pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
         "inputs": report.inputs,
         "rows": report.rows.as_ref().map(|(axis, positions)| json!({ "axis": axis, "positions": positions })),
         "kernels": report.kernels.iter().map(kernel).collect::<Vec<_>>(),
+        "forward_kernels": report.forward,
+        "saved": report.forward.map(|_| report.saved.iter().map(saved).collect::<Vec<_>>()),
         "memory": report.memory.map(|m| json!({ "inputs": m.inputs, "outputs": m.outputs, "workspace": m.workspace })),
         "notes": report.notes,
         "decisions": decisions.collect::<Vec<_>>(),

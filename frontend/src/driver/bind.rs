@@ -64,6 +64,14 @@ impl Bound {
         self.lengths.get(domain.index()).unwrap_or(NONE)
     }
 
+    /// Runtime extents by the names of their domains; of ragged ones the longest.
+    #[must_use]
+    pub fn extents(&self, graph: &Graph) -> IndexMap<String, i64> {
+        let all = graph.domains().iter().zip(&self.lengths);
+        let runtime = all.filter(|(d, _)| matches!(d.extent, Extent::Runtime | Extent::Ragged(_)));
+        runtime.map(|(d, n)| (d.name.to_string(), i64::try_from(n.padded()).unwrap_or(i64::MAX))).collect()
+    }
+
     /// Extents of axes in memory.
     #[must_use]
     pub fn shape(&self, graph: &Graph, axes: &[AxisId]) -> Vec<usize> {

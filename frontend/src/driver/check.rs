@@ -28,6 +28,7 @@ use weft_ir::DType;
 use weft_ir::eval::{Evaluator, Tensor, Tolerance};
 use weft_ir::graph::{AxisId, Extent, Graph, NodeId, Op, Output, Role};
 use weft_passes::autodiff::{COTANGENT, GRADIENT};
+use weft_passes::saved::Saved;
 
 /// How much of the outputs the evaluator computes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,8 +59,6 @@ pub struct CheckOptions {
     pub rows: Rows,
     /// Of generated inputs.
     pub seed: u64,
-    /// Is it the layer of another one's gradients ([`super::differentiate`])?
-    pub gradients: bool,
     /// Give the inputs back?
     pub keep_inputs: bool,
 }
@@ -128,6 +127,10 @@ pub struct Report {
     pub rows: Option<(String, Vec<usize>)>,
     /// The kernels, if the backend has any.
     pub kernels: Vec<KernelCost>,
+    /// Of gradients: so many kernels, from the first, are forward's.
+    pub forward: Option<usize>,
+    /// Of gradients: what forward saves for backward.
+    pub saved: Vec<Saved>,
     /// The memory of the run, if it is the backend's own.
     pub memory: Option<Memory>,
     /// The scheduler's choices, one a line.
@@ -184,12 +187,11 @@ fn largest<'t>(tensors: impl Iterator<Item = &'t Tensor>) -> f64 {
 pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> Result<Report, Fault> {
     let checked = &loaded.checked;
     let graph = &checked.graph;
-    let ready = prepare(loaded, options.backend, &options.compile, watch)?;
     let bound = watch.time(Phase::Inputs, || match &options.golden {
         None => generate(graph, &checked.extents, options.seed),
         Some(golden) => {
             let mut given = golden.with_prefix("in.");
-            if options.gradients {
+            if loaded.own.is_some() {
                 let cotangents = golden.tensors.iter().filter(|(name, _)| name.starts_with(COTANGENT));
                 given.extend(cotangents.map(|(name, t)| (name.clone(), t.clone())));
             }
@@ -197,15 +199,18 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
         }
     })?;
     let bound = if options.backend.rounds() { bound.rounded(graph, checked.float) } else { bound };
+    let compile = CompileOptions { extents: bound.extents(graph), ..options.compile.clone() };
+    let ready = prepare(loaded, options.backend, &compile, watch)?;
     let executed = execute(loaded, &ready, &bound, watch)?;
+    let training = ready.planned().and_then(|p| p.training.as_ref());
     let mut report = Report {
         layer: graph.name.to_string(),
         float: checked.float,
         backend: options.backend,
         sizes: checked.values.iter().map(|(n, v)| (n.clone(), v.to_string())).collect(),
         extents: extents(graph, &bound),
-        gradients: options.gradients,
-        causal: if options.gradients { None } else { causal(loaded) },
+        gradients: loaded.own.is_some(),
+        causal: if loaded.own.is_some() { None } else { causal(loaded) },
         recurrences: checked.recurrences.iter().map(|r| (r.name.clone(), r.class.to_string())).collect(),
         inputs: match &options.golden {
             None => format!("generated, seed {}", options.seed),
@@ -213,6 +218,8 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
         },
         rows: None,
         kernels: ready.planned().map(|p| costs(&p.scheduled.plan, graph, &bound)).unwrap_or_default(),
+        forward: training.map(|t| t.forward.kernels.len()),
+        saved: training.map(|t| t.saved.clone()).unwrap_or_default(),
         memory: executed.memory,
         notes: ready.planned().map(|p| p.scheduled.notes.clone()).unwrap_or_default(),
         decisions: Vec::new(),
@@ -227,7 +234,7 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
     compare_with_evaluator(loaded, &ready, &bound, &executed, sample.as_ref(), &mut report, watch)?;
     report.rows = sample.map(|s| (graph.axis(s.axis).name.to_string(), s.positions));
     if let Some(golden) = &options.golden {
-        compare_with_golden(graph, &bound, &executed, golden, &mut report)?;
+        compare_with_golden(loaded, &bound, &executed, golden, &mut report)?;
     }
     report.phases = watch.times().to_vec();
     Ok(report)
@@ -243,7 +250,7 @@ fn compare_with_evaluator(
     watch: &mut Watch<'_>,
 ) -> Result<(), Fault> {
     let Some(planned) = ready.planned() else { return Ok(()) };
-    let (limit, tolerance) = bounds(report.backend, report.float, report.gradients);
+    let (_, tolerance) = bounds(report.backend, report.float, false);
     // Decisions are terms of the canonical graph. A layer without any is compared with the definition itself.
     let decides = !executed.decisions.is_empty();
     let graph = if decides { &planned.canonical } else { &loaded.checked.graph };
@@ -261,8 +268,11 @@ fn compare_with_evaluator(
     }
     let wanted = watch.time(Phase::Evaluate, || expected(graph, &truth, &executed.outputs, sample))?;
     let mut magnified: Option<FxHashMap<String, f64>> = None;
-    let least = if report.gradients { NOISE * largest(wanted.iter().map(|(_, w)| w)) } else { 0.0 };
-    for (output, (found, wanted)) in graph.outputs.iter().zip(wanted) {
+    let own = loaded.own.map_or(usize::MAX, |own| own.outputs);
+    let noise = NOISE * largest(wanted.iter().skip(own).map(|(_, w)| w));
+    for (n, (output, (found, wanted))) in graph.outputs.iter().zip(wanted).enumerate() {
+        let least = if n < own { 0.0 } else { noise };
+        let (limit, _) = bounds(report.backend, report.float, n >= own);
         let exists = existing(graph, bound, &output.axes).map(|e| {
             let shape = bound.shape(graph, &output.axes);
             let e = Tensor::bools(&shape, e);
@@ -347,27 +357,30 @@ fn expected(
 }
 
 fn compare_with_golden(
-    graph: &Graph,
+    loaded: &Loaded,
     bound: &Bound,
     executed: &Executed,
     golden: &TensorFile,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let (limit, _) = bounds(report.backend, report.float, report.gradients);
-    let outputs = if report.gradients {
+    let graph = &loaded.checked.graph;
+    let mut outputs = golden.with_prefix("out.");
+    if loaded.own.is_some() {
         let all = golden.tensors.iter().filter(|(name, _)| name.starts_with(GRADIENT));
-        all.map(|(name, t)| (name.clone(), t.clone())).collect()
-    } else {
-        golden.with_prefix("out.")
-    };
-    let least = if report.gradients { NOISE * largest(outputs.values()) } else { 0.0 };
+        outputs.extend(all.map(|(name, t)| (name.clone(), t.clone())));
+    }
+    let own = loaded.own.map_or(usize::MAX, |own| own.outputs);
+    let gradients = graph.outputs.iter().skip(own).filter_map(|o| outputs.get(&*o.name));
+    let noise = NOISE * largest(gradients);
     for name in outputs.keys() {
         if !executed.outputs.contains_key(name) {
             let what = format!("{}: the layer `{}` has no output `{name}`", golden.name, graph.name);
             return Err(Fault::user(codes::E0512, what));
         }
     }
-    for output in &graph.outputs {
+    for (n, output) in graph.outputs.iter().enumerate() {
+        let (limit, _) = bounds(report.backend, report.float, n >= own);
+        let least = if n < own { 0.0 } else { noise };
         let (Some(wanted), Some(found)) = (outputs.get(&*output.name), executed.outputs.get(&*output.name)) else {
             continue;
         };

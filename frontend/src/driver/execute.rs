@@ -99,7 +99,7 @@ pub fn prepare(
         Backend::Interpreter => Ready::Interpreter(Box::new(pipeline::plan(loaded, options, watch)?)),
         Backend::Cranelift => {
             let planned = pipeline::plan(loaded, options, watch)?;
-            let program = pipeline::program(&planned, watch)?;
+            let program = pipeline::program(&planned.scheduled.plan, watch)?;
             let executable = pipeline::executable(program, watch)?;
             Ready::Cranelift(Box::new(planned), Box::new(executable))
         }

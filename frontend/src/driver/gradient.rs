@@ -1,12 +1,12 @@
 //! From a layer to the layer of its gradients.
 //!
 //! What comes out is a [`Loaded`] like any other, so it is bound, planned, run and checked as layers are. Its inputs are those of the
-//! layer and a cotangent `cot.NAME` for each output that has one; its outputs are gradients `grad.NAME`.
+//! layer and a cotangent `cot.NAME` for each output that has one; its outputs are those of the layer and gradients `grad.NAME`.
 
 use std::collections::HashSet;
 
 use super::fault::Fault;
-use super::load::Loaded;
+use super::load::{Loaded, Own};
 use super::tensors::TensorFile;
 use super::watch::{Phase, Watch};
 use crate::diagnostics::{Diagnostic, codes};
@@ -32,13 +32,13 @@ impl GradientOptions {
     }
 }
 
-/// Differentiates a layer. Gradients are in the order of the inputs; one that no cotangent reaches is 0.
+/// Differentiates a layer. Outputs come first, then gradients in the order of the inputs; one that no cotangent reaches is 0.
 ///
 /// # Errors
 /// E0522 for an input or output without a gradient, E0523 if no output has a cotangent.
 pub fn differentiate(loaded: &Loaded, options: &GradientOptions, watch: &mut Watch<'_>) -> Result<Loaded, Fault> {
     let graph = &loaded.checked.graph;
-    let request = Request { wrt: wanted(graph, options)?, cotangents: seeds(graph, options)?, forward: false };
+    let request = Request { wrt: wanted(graph, options)?, cotangents: seeds(graph, options)?, forward: true };
     let made = watch.time(Phase::Differentiate, || autodiff::gradients(graph, &request));
     let made = made.map_err(|e| Fault::bug(format!("differentiation: {e}")))?;
     let mut gradients = made.graph;
@@ -48,11 +48,15 @@ pub fn differentiate(loaded: &Loaded, options: &GradientOptions, watch: &mut Wat
         let name = format!("{GRADIENT}{}", decl.name).into();
         gradients.outputs.push(Output { name, axes: decl.axes, dtype: decl.dtype, node });
     }
+    let own = Own { inputs: graph.inputs().len(), outputs: graph.outputs.len() };
     let position = |o: &Output| graph.inputs().iter().position(|i| Some(&*i.name) == o.name.strip_prefix(GRADIENT));
-    gradients.outputs.sort_by_key(position);
+    if let Some(gradients) = gradients.outputs.get_mut(own.outputs..) {
+        gradients.sort_by_key(position);
+    }
     watch.show(Phase::Differentiate, &gradients);
     let mut result = loaded.clone();
     result.checked.graph = gradients;
+    result.own = Some(own);
     Ok(result)
 }
 

@@ -36,8 +36,19 @@ impl Default for LoadOptions {
 pub struct Loaded {
     /// The file, what it uses, the standard library.
     pub sources: SourceMap,
-    /// The layer.
+    /// The layer, or the layer with its gradients.
     pub checked: Checked,
+    /// If its gradients are there: what of the graph is the layer's own.
+    pub own: Option<Own>,
+}
+
+/// What is a layer's own in the graph of the layer and its gradients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Own {
+    /// So many inputs, from the first; the others are cotangents.
+    pub inputs: usize,
+    /// So many outputs, from the first; the others are gradients.
+    pub outputs: usize,
 }
 
 /// Reads and checks a layer. Modules that it uses are looked for beside it (for standard input: in the current directory).
@@ -87,7 +98,7 @@ pub fn load_bytes(
     match result {
         Ok(checked) => {
             watch.show(Phase::Elaborate, &checked.graph);
-            Ok(Loaded { sources, checked })
+            Ok(Loaded { sources, checked, own: None })
         }
         Err(diagnostics) if diagnostics.is_empty() => Err(Fault::bug("an error without a message").within(sources)),
         Err(diagnostics) => Err(Fault::User(diagnostics).within(sources)),

@@ -17,7 +17,6 @@
 //!     golden: None,
 //!     rows: Rows::Automatic,
 //!     seed: 0,
-//!     gradients: false,
 //!     keep_inputs: false,
 //! };
 //! assert!(check(&loaded, &options, &mut watch).unwrap().ok());
@@ -46,16 +45,16 @@ pub use check::{Against, CheckOptions, DecisionRow, OutputRow, Report, Rows, SAM
 pub use compare::Distance;
 pub use costs::{KernelCost, costs};
 pub use dot::dot;
-pub use emit::{Stage, emit};
+pub use emit::{Part, Stage, Text, emit};
 pub use execute::{Executed, Ready, execute, prepare};
 pub use fault::{Failure, Fault};
 pub use files::Place;
 pub use generate::{DEFAULT_BATCH, DEFAULT_OTHER, DEFAULT_TIME, generate};
 pub use gradient::{GradientOptions, differentiate};
 pub(crate) use load::later;
-pub use load::{LoadOptions, Loaded, load, load_bytes, parse_define};
+pub use load::{LoadOptions, Loaded, Own, load, load_bytes, parse_define};
 pub use opt::{Ir, OptOptions, Pass, optimise};
-pub use pipeline::{Backend, CompileOptions, Planned, clif, executable, plan, program, target};
+pub use pipeline::{Backend, CompileOptions, Planned, Training, clif, executable, plan, program, target};
 pub use run::{RunOptions, encode_outputs, run};
 pub use tensors::{Entry, TensorFile, encode, round_to};
 pub use watch::{Observer, Phase, Silent, Watch};

@@ -1,15 +1,19 @@
 //! From a checked layer to something that runs.
 
 use super::fault::Fault;
-use super::load::Loaded;
+use super::load::{Loaded, Own};
 use super::watch::{Phase, Watch};
 use crate::diagnostics::{Diagnostic, codes};
+use indexmap::IndexMap;
 use weft_cranelift::CompileError;
 use weft_cranelift::program::Executable;
-use weft_ir::graph::Graph;
-use weft_ir::kernel;
+use weft_ir::graph::{Domain, Extent, Graph};
+use weft_ir::kernel::{self, ExtentId, Plan};
 use weft_ir::program::Program;
+use weft_passes::cost::Extents;
+use weft_passes::cost::model::Typical;
 use weft_passes::lower::{self, Target};
+use weft_passes::saved::{self, Saved, Split};
 use weft_passes::schedule::{self, Scheduled};
 use weft_passes::{canon, fuse};
 
@@ -49,11 +53,15 @@ pub struct CompileOptions {
     pub schedule: schedule::Options,
     /// Make kernels one that are better one.
     pub fuse: bool,
+    /// Bytes that forward may save for backward.
+    pub max_saved: Option<u64>,
+    /// Runtime extents by name at which it is decided what to save; typical ones stand for others.
+    pub extents: IndexMap<String, i64>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { schedule: schedule::Options::default(), fuse: true }
+        Self { schedule: schedule::Options::default(), fuse: true, max_saved: None, extents: IndexMap::new() }
     }
 }
 
@@ -64,12 +72,26 @@ pub struct Planned {
     pub canonical: Graph,
     /// The kernels, and how they came about.
     pub scheduled: Scheduled,
+    /// If gradients are computed: the plan's parts.
+    pub training: Option<Training>,
+}
+
+/// A layer with its gradients, as two plans. [`Planned::scheduled`] runs one after the other.
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// From inputs to outputs, and what is saved.
+    pub forward: Plan,
+    /// From inputs, what is saved, and cotangents to gradients.
+    pub backward: Plan,
+    /// What is saved.
+    pub saved: Vec<Saved>,
 }
 
 /// Canonicalises and schedules a layer.
 ///
 /// # Errors
-/// E0601 for a layer that needs memory quadratic in time, E0602 for one that has no schedule.
+/// E0601 for a layer that needs memory quadratic in time, E0602 for one that has no schedule, E0608 if more must be saved for
+/// backward than may be.
 pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) -> Result<Planned, Fault> {
     let checked = &loaded.checked;
     let settings = canon::Settings { float: checked.float };
@@ -80,23 +102,85 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
     let scheduled = watch.time(Phase::Schedule, || schedule::schedule(&canonical, settings, &choices));
     let mut scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
     watch.show(Phase::Schedule, &scheduled.plan);
+    let mut parts = match loaded.own {
+        None => None,
+        Some(own) => Some(split(loaded, own, &scheduled, options, watch)?),
+    };
     if options.fuse {
         let pinned = &options.schedule.pins.fuse;
         let choice = |pair: &str| pinned.get(pair).copied();
-        watch.time(Phase::Fuse, || fuse::fuse(&mut scheduled, &fuse::planned_for(), &choice));
+        watch.time(Phase::Fuse, || match &mut parts {
+            None => fuse::fuse(&mut scheduled, &fuse::planned_for(), &choice),
+            Some(split) => {
+                scheduled.notes.append(&mut split.notes);
+                for part in [&mut split.forward, &mut split.backward] {
+                    let fused = fuse::fuse_plan(&mut part.plan, &fuse::planned_for(), &choice);
+                    part.moved(&fused.moved);
+                    scheduled.notes.extend(fused.notes);
+                    scheduled.choices.fuse.extend(fused.choices);
+                }
+            }
+        });
         let lost = |(pair, yes): &(&String, &bool)| scheduled.choices.fuse.get(*pair) != Some(*yes);
         if let Some((pair, _)) = pinned.iter().find(lost) {
             let what =
                 format!("the schedule file speaks of `{pair}`, but there are no two such kernels that could be one");
             return Err(Fault::user(codes::E0607, what));
         }
+    }
+    let training = parts.map(|split| {
+        saved::join(&mut scheduled, &split.forward, &split.backward);
+        Training { forward: split.forward.plan, backward: split.backward.plan, saved: split.saved }
+    });
+    if options.fuse {
         watch.show(Phase::Fuse, &scheduled.plan);
     }
-    watch.time(Phase::Verify, || kernel::verify::verify(&scheduled.plan)).map_err(|errors| {
-        let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Fault::bug(format!("the plan breaks rules of the kernel IR:\n{}", list.join("\n")))
-    })?;
-    Ok(Planned { canonical, scheduled })
+    let plans = training.iter().flat_map(|t| [&t.forward, &t.backward]).chain([&scheduled.plan]);
+    for plan in plans {
+        watch.time(Phase::Verify, || kernel::verify::verify(plan)).map_err(|errors| {
+            let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Fault::bug(format!("the plan breaks rules of the kernel IR:\n{}", list.join("\n")))
+        })?;
+    }
+    Ok(Planned { canonical, scheduled, training })
+}
+
+/// Forward and backward, not yet fused.
+fn split(
+    loaded: &Loaded,
+    own: Own,
+    scheduled: &Scheduled,
+    options: &CompileOptions,
+    watch: &mut Watch<'_>,
+) -> Result<Split, Fault> {
+    let graph = &loaded.checked.graph;
+    let runtime = |d: &&Domain| matches!(d.extent, Extent::Runtime | Extent::Ragged(_));
+    let given = |d: &Domain| options.extents.get(&*d.name).or_else(|| loaded.checked.extents.get(&*d.name)).copied();
+    let plan = &scheduled.plan;
+    let extents =
+        At { given: graph.domains().iter().filter(runtime).map(given).collect(), typical: Typical::default().of(plan) };
+    let request = saved::Request { inputs: own.inputs, outputs: own.outputs, most: options.max_saved, extents };
+    watch.time(Phase::Fuse, || saved::split(scheduled, &request)).map_err(|e| match &e {
+        saved::Error::TooLittle { least, .. } => Fault::user(codes::E0608, e.to_string())
+            .hint(format!("`--max-saved {least}` is enough; decisions are saved in any case")),
+        saved::Error::Entangled(_) => Fault::bug(e.to_string()),
+    })
+}
+
+/// Extents that are given, and typical ones.
+struct At<T> {
+    given: Vec<Option<i64>>,
+    typical: T,
+}
+
+impl<T: Extents> Extents for At<T> {
+    fn most(&self, extent: ExtentId) -> Option<i64> {
+        self.given.get(extent.index()).copied().flatten().or_else(|| self.typical.most(extent))
+    }
+
+    fn at(&self, extent: ExtentId, _: i64) -> Option<i64> {
+        self.most(extent)
+    }
 }
 
 /// A refusal of the scheduler, at the value of the source that it is about.
@@ -127,9 +211,9 @@ fn refused(loaded: &Loaded, error: &schedule::Error) -> Fault {
 ///
 /// # Errors
 /// E0603 for what the lowering does not support.
-pub fn program(planned: &Planned, watch: &mut Watch<'_>) -> Result<Program, Fault> {
+pub fn program(plan: &Plan, watch: &mut Watch<'_>) -> Result<Program, Fault> {
     let target = target();
-    let program = watch.time(Phase::Lower, || lower::lower(&planned.scheduled.plan, &target));
+    let program = watch.time(Phase::Lower, || lower::lower(plan, &target));
     let program = program.map_err(|e| Fault::user(codes::E0603, format!("the cranelift backend: {e}")))?;
     watch.show(Phase::Lower, &program);
     Ok(program)

@@ -33,14 +33,17 @@ pub fn run(
     let graph = &checked.graph;
     // Inputs are checked before anything is compiled for them.
     let bound = watch.time(Phase::Inputs, || bind(graph, inputs.tensors.clone(), &checked.extents, &inputs.name))?;
-    let ready = prepare(loaded, options.backend, &options.compile, watch)?;
+    let compile = CompileOptions { extents: bound.extents(graph), ..options.compile.clone() };
+    let ready = prepare(loaded, options.backend, &compile, watch)?;
     let executed = execute(loaded, &ready, &bound, watch)?;
     let dtype = |dtype: DType| match dtype {
         d if d.is_float() && !options.backend.rounds() => DType::F64,
         DType::Float => checked.float,
         d => d,
     };
-    let entries = graph.outputs.iter().map(|o| {
+    // Of a layer with its gradients they are what is asked for.
+    let wanted = graph.outputs.iter().skip(loaded.own.map_or(0, |own| own.outputs));
+    let entries = wanted.map(|o| {
         let tensor = executed.outputs.get(&*o.name).cloned();
         let tensor = tensor.ok_or_else(|| Fault::bug(format!("the run gives no `{}`", o.name)))?;
         Ok(Entry { name: o.name.to_string(), tensor, dtype: dtype(o.dtype) })

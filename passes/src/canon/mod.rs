@@ -34,11 +34,12 @@ mod floats;
 mod ints;
 mod members;
 mod rebuild;
+mod reused;
 pub mod sums;
 
 use crate::canon::colours::Colours;
 use crate::canon::fingerprint::Fingerprints;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::Cell;
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, DomainId, Error, Graph, MapFn, NodeId, Op, Output, RecDecl, RecId};
@@ -107,6 +108,12 @@ pub struct Canon {
     rec_colours: FxHashMap<RecId, u64>,
     /// Was an order decided by age?
     tied: Cell<bool>,
+    /// Are sums looked for in another form ([`reused`])?
+    reuses: bool,
+    /// Is a form being tried ([`reused`])?
+    trial: bool,
+    /// Nodes that were made on trial only.
+    tried: FxHashSet<NodeId>,
     /// Substitutions do not stop at row values: all that will be stored already is.
     pub(crate) inline: bool,
 }
@@ -115,6 +122,7 @@ impl Canon {
     /// The canonical form of a graph.
     fn of(graph: &Graph, settings: Settings, colours: Option<(Colours, FxHashMap<RecId, u64>)>) -> Result<Self, Error> {
         let mut canon = Self::new(graph, settings);
+        canon.reuses = true;
         if let Some((colours, recs)) = colours {
             canon.prints = Fingerprints::new(Some(colours));
             canon.rec_colours = recs;
@@ -166,6 +174,9 @@ impl Canon {
             ranks: FxHashMap::default(),
             rec_colours: FxHashMap::default(),
             tied: Cell::new(false),
+            reuses: false,
+            trial: false,
+            tried: FxHashSet::default(),
             inline: false,
         }
     }
@@ -186,6 +197,9 @@ impl Canon {
             ranks: FxHashMap::default(),
             rec_colours: FxHashMap::default(),
             tied: Cell::new(false),
+            reuses: false,
+            trial: false,
+            tried: FxHashSet::default(),
             inline: false,
         };
         canon.catch_up();
@@ -205,6 +219,9 @@ impl Canon {
     /// Makes a node as it stands and keeps the side tables in step.
     pub(crate) fn raw(&mut self, op: Op, args: &[NodeId]) -> Result<NodeId, Error> {
         let id = self.g.add(op, args)?;
+        if !self.trial && !self.tried.is_empty() {
+            self.tried.remove(&id);
+        }
         self.catch_up();
         Ok(id)
     }

@@ -86,6 +86,10 @@ impl Canon {
     }
 
     fn plain_product(&mut self, dtype: DType, k: f64, gs: &[NodeId], fs: Vec<NodeId>) -> Result<NodeId, Error> {
+        if let Some(mut fewer) = self.absorbed(&fs)? {
+            fewer.push(self.number(k, dtype)?);
+            return self.ein(&[], gs, &fewer);
+        }
         let mut factors = Vec::with_capacity(fs.len() + 1);
         if k != 1.0 || fs.is_empty() {
             factors.push(self.number(k, dtype)?);
@@ -140,6 +144,11 @@ impl Canon {
         }
         if let Some(split) = self.bucket(axes, &set, &in_g, &in_f)? {
             let mut factors = vec![self.number(k, dtype)?, split];
+            factors.extend(out_f);
+            return self.ein(&[], &out_g, &factors);
+        }
+        if let Some(turned) = self.reused(axes, &in_g, &in_f)? {
+            let mut factors = vec![self.number(k, dtype)?, turned];
             factors.extend(out_f);
             return self.ein(&[], &out_g, &factors);
         }

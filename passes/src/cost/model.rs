@@ -65,6 +65,14 @@ impl Default for Typical {
     }
 }
 
+impl Typical {
+    /// The extents of a plan.
+    #[must_use]
+    pub fn of(self, plan: &Plan) -> impl Extents + '_ {
+        TypicalExtents(plan, self)
+    }
+}
+
 struct TypicalExtents<'p>(&'p Plan, Typical);
 
 impl Extents for TypicalExtents<'_> {
@@ -81,8 +89,13 @@ impl Extents for TypicalExtents<'_> {
 /// Predicted seconds of a kernel.
 #[must_use]
 pub fn seconds(plan: &Plan, kernel: &Kernel, target: &Target, rates: &Rates, typical: Typical) -> f64 {
-    let extents = TypicalExtents(plan, typical);
-    let mut walk = Walk::new(plan, kernel, &extents);
+    seconds_at(plan, kernel, target, rates, &typical.of(plan))
+}
+
+/// Predicted seconds of a kernel at extents of the caller's.
+#[must_use]
+pub fn seconds_at(plan: &Plan, kernel: &Kernel, target: &Target, rates: &Rates, extents: &impl Extents) -> f64 {
+    let mut walk = Walk::new(plan, kernel, extents);
     let points: f64 =
         kernel.grid.iter().map(|g| walk.most(&g.extent).unwrap_or(1).max(1) as f64).product::<f64>().max(1.0);
     let resident = resident_bytes(plan, kernel, &kernel.body, 0);

@@ -6,7 +6,7 @@ use weft_ir::kernel::{Domain, Expr, GridAxis, Kernel, Loop, Plan, Stmt, Var, Var
 use super::ids::Ids;
 
 /// The name, or the name with a number behind it that is not taken.
-pub(super) fn fresh(taken: &mut FxHashSet<String>, name: &str) -> String {
+pub(crate) fn fresh(taken: &mut FxHashSet<String>, name: &str) -> String {
     let mut out = name.to_owned();
     let mut n = 0usize;
     while !taken.insert(out.clone()) {

@@ -18,14 +18,17 @@
 //! same as before, to the bit but for the order of sums that lowering chooses.
 //!
 //! Where things are: `graft` puts two kernels into one, `axes` says which tile axes become one, `loops` merges loops, `tidy` removes
-//! what is there twice or for nothing, `ids` and `refs` rename and find references, `forms` compares indices.
+//! what is there twice or for nothing, `ids`, `refs` and `moved` rename and find references, `forms` compares indices, `dead` drops stores that
+//! nobody reads.
 
 mod axes;
 mod cost;
+mod dead;
 mod forms;
 mod graft;
 pub(crate) mod ids;
 mod loops;
+mod moved;
 pub(crate) mod refs;
 mod sibling;
 mod stored;
@@ -33,11 +36,13 @@ mod tidy;
 mod vertical;
 
 use rustc_hash::FxHashSet;
-use weft_ir::kernel::{Access, BufferId, Domain, Kernel, Place, Plan, Role, Stmt, VarDef};
+use weft_ir::kernel::{BufferId, Kernel, Plan, Role};
 
 use crate::lower::Target;
 use crate::schedule::Scheduled;
 use cost::Cost;
+pub(crate) use graft::fresh;
+pub(crate) use moved::move_buffers;
 use refs::Buffers;
 
 /// Siblings are made one if this share of what they move is moved no longer: one part in so many.
@@ -82,6 +87,7 @@ pub struct Fused {
 
 /// Fuses kernels of a plan, which the verifier accepts.
 pub fn fuse_plan(plan: &mut Plan, target: &Target, choice: Choice<'_>) -> Fused {
+    dead::drop_unread(plan);
     let mut f = Fusion { plan, target, choice, notes: Vec::new(), choices: Vec::new(), refused: FxHashSet::default() };
     while f.step() {}
     let (notes, choices) = (f.notes, f.choices);
@@ -192,7 +198,7 @@ impl Fusion<'_> {
         let both = format!("{first}_{second}");
         let name = if both.len() <= LONGEST { both } else { first.to_owned() };
         let others = self.plan.kernels.iter().map(|k| &k.name).filter(|k| *k != first && *k != second);
-        graft::fresh(&mut others.cloned().collect(), &name)
+        fresh(&mut others.cloned().collect(), &name)
     }
 
     /// Puts a kernel in place of two; `late` are those between them that need the first.
@@ -244,41 +250,6 @@ fn drop_buffers(plan: &mut Plan) -> Vec<Option<BufferId>> {
         kept.extend(keep.then_some(buffer));
     }
     plan.buffers = kept;
-    for kernel in &mut plan.kernels {
-        for var in &mut kernel.vars {
-            if let VarDef::Load(a) | VarDef::Entry(a) = &mut var.def {
-                rename(a, &moved);
-            }
-        }
-        rename_all(&mut kernel.body, &moved);
-    }
+    plan.kernels.iter_mut().for_each(|k| move_buffers(k, &moved));
     moved
-}
-
-fn rename(access: &mut Access, moved: &[Option<BufferId>]) {
-    if let Place::Buffer(b) = &mut access.place
-        && let Some(Some(new)) = moved.get(b.index())
-    {
-        *b = *new;
-    }
-}
-
-fn rename_all(stmts: &mut [Stmt], moved: &[Option<BufferId>]) {
-    for stmt in stmts {
-        match stmt {
-            Stmt::Let(_) => {}
-            Stmt::Inst(inst) => inst.attrs.access.iter_mut().for_each(|a| rename(a, moved)),
-            Stmt::Loop(l) => {
-                if let Domain::List { list, .. } = &mut l.domain {
-                    rename(list, moved);
-                }
-                rename_all(&mut l.body, moved);
-            }
-            Stmt::While(w) => rename_all(&mut w.body, moved),
-            Stmt::If(i) => {
-                rename_all(&mut i.then_body, moved);
-                rename_all(&mut i.else_body, moved);
-            }
-        }
-    }
 }

@@ -127,13 +127,13 @@ pub(crate) fn in_stmt(kernel: &Kernel, stmt: &Stmt, f: Sink<'_>) {
 
 /// The buffers that a kernel reads and writes.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Buffers {
-    pub(super) read: FxHashSet<BufferId>,
-    pub(super) written: FxHashSet<BufferId>,
+pub(crate) struct Buffers {
+    pub(crate) read: FxHashSet<BufferId>,
+    pub(crate) written: FxHashSet<BufferId>,
 }
 
 impl Buffers {
-    pub(super) fn of(kernel: &Kernel) -> Self {
+    pub(crate) fn of(kernel: &Kernel) -> Self {
         let mut found = Self::default();
         for stmt in &kernel.body {
             in_stmt(kernel, stmt, &mut |r| match r {

@@ -43,8 +43,15 @@ impl Scheduler {
         if let Some(&done) = memo.get(&(id, place)) {
             return Ok(done);
         }
-        let made =
-            if id != root && self.is_shared(id)? { self.stored(id)? } else { self.cut_one(id, place, root, memo)? };
+        let made = if id == root || !self.is_shared(id)? {
+            self.cut_one(id, place, root, memo)?
+        } else if self.comes_along(id, place, root)? {
+            let made = self.cut_one(id, place, root, memo)?;
+            self.beside.push((id, made));
+            made
+        } else {
+            self.stored(id)?
+        };
         if id != root && !self.is_read(made) {
             self.note_computed(id, root)?;
         }
@@ -401,7 +408,7 @@ impl Scheduler {
     }
 
     /// May a streamed sum be computed by the kernel of `root`? Its rows must be the root's.
-    fn joins(&self, sum: NodeId, root: NodeId) -> bool {
+    pub(crate) fn joins(&self, sum: NodeId, root: NodeId) -> bool {
         let own = self.c.long_axes(sum);
         let same_rows = self.c.g.free(sum).is_subset(self.c.g.free(root)) && own == self.c.long_axes(root);
         // One kernel streams one domain: that of the first sum over a long axis.

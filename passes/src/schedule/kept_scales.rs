@@ -88,7 +88,7 @@ impl Scheduler {
     }
 
     /// Is a scale a sum of multiples of scales in memory, so that it needs no memory of its own?
-    fn is_in_memory(&self, scale: NodeId) -> bool {
+    pub(super) fn is_in_memory(&self, scale: NodeId) -> bool {
         let args = self.c.g.args(scale);
         match self.c.g.op(scale) {
             Op::Input(i) => self.scales.contains(i),

@@ -164,6 +164,8 @@ pub(crate) struct Scheduler {
     pub(crate) memory: FxHashMap<InputId, Memory>,
     /// Stored values at home axes: the term that reads them.
     pub(crate) stored: FxHashMap<NodeId, NodeId>,
+    /// Shared terms that the kernel which is being cut may store as well.
+    pub(crate) beside: Vec<(NodeId, NodeId)>,
     /// Stored products: their factors, and the term, at home axes.
     pub(crate) products: Vec<(Vec<NodeId>, NodeId)>,
     /// Runtime extents, and whether they are ragged.
@@ -270,6 +272,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         outputs: Vec::new(),
         memory: FxHashMap::default(),
         stored: FxHashMap::default(),
+        beside: Vec::new(),
         products: Vec::new(),
         extents: FxHashMap::default(),
         known: FxHashMap::default(),

@@ -108,7 +108,7 @@ impl Scheduler {
 
     /// A name for a stored value that no output has. A local value of a function goes by the name of what it is part of, if the
     /// layer has another value of its name.
-    fn unused_name(&self, id: NodeId) -> String {
+    pub(crate) fn unused_name(&self, id: NodeId) -> String {
         let name = self.name_of(id);
         let taken = self.c.g.outputs.iter().any(|o| *o.name == *name)
             || self.plan.buffers.iter().any(|b| b.name == name)
@@ -212,7 +212,9 @@ impl Scheduler {
         {
             return Err(Error::Quadratic { path: format!("{}{path}", self.path_text()), node: id });
         }
+        let outer = std::mem::take(&mut self.beside);
         let body = self.cut(id)?;
+        let beside = std::mem::replace(&mut self.beside, outer);
         let body = self.one_domain(body)?;
         let dtype = out.map_or(self.c.g.dtype(id), |o| o.dtype);
         let name = out.map_or_else(|| self.unused_name(id), |o| o.name.to_string());
@@ -223,6 +225,7 @@ impl Scheduler {
             None => Role::Temp,
         };
         let mut target = self.target(&name, &axes, dtype, role)?;
+        target.beside = beside;
         if let Some(out) = out {
             self.outputs.push((out.name.clone(), self.memory[&target.input].buffer));
         }
@@ -347,7 +350,7 @@ impl Scheduler {
         }
     }
 
-    fn target(&mut self, name: &str, axes: &[AxisId], dtype: DType, role: Role) -> Result<Target, Error> {
+    pub(crate) fn target(&mut self, name: &str, axes: &[AxisId], dtype: DType, role: Role) -> Result<Target, Error> {
         let (input, read) = self.stand_in(name, axes, dtype)?;
         self.declare(input, name, axes, dtype, role)?;
         Ok(Target {
@@ -356,6 +359,7 @@ impl Scheduler {
             axes: axes.to_vec(),
             dtype,
             is_output: role == Role::Output,
+            beside: Vec::new(),
             maximum: std::cell::Cell::new(None),
             partner: None,
             paired: false,
@@ -442,6 +446,8 @@ pub(crate) struct Target {
     pub(crate) is_output: bool,
     /// A second value that the kernel stores at the same axes.
     pub(crate) partner: Option<InputId>,
+    /// Shared terms that the kernel may store as well: at home axes, and as the cut has left them.
+    pub(crate) beside: Vec<(NodeId, NodeId)>,
     /// Is a rank asked for its value and its position, as memberships do?
     pub(crate) paired: bool,
     /// Set by the kernel if what it stores is a mantissa: the term that reads the scale.

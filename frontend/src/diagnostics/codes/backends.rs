@@ -36,4 +36,9 @@ codes! {
         wrong: "$ weft check layer.weft --schedule wrong.schedule",
         right: "$ weft check layer.weft --schedule layer.schedule",
     }
+    E0608 = "more to save for backward than is allowed" {
+        "Backward reads what forward has stored. `--max-saved` bounds it: what does not fit is computed again. Decisions (nearest code, rank, threshold) are not made a second time, since rounding could make them otherwise, so they, and what only the kernels that make them know, are saved in any case. The message says how many bytes that is.",
+        wrong: "$ weft check nearest.weft --grad --max-saved 4",
+        right: "$ weft check nearest.weft --grad --max-saved 64K",
+    }
 }

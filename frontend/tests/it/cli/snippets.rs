@@ -45,6 +45,10 @@ fn folder() -> Folder {
     folder.weft(&["compile", "layer.weft", "-o", "emitted", "--emit", "schedule"]).good();
     folder.write("layer.schedule", folder.read("emitted/window.schedule"));
     folder.write("wrong.schedule", "tiles y: rows 64\ntiles y: cols 3\n");
+    let nearest =
+        "layer l {\n  size  N = 4\n  axis  b, t: time\n  index n: N\n  in    x[b,t]\n  param c[n]\n".to_owned();
+    let nearest = nearest + "  let at[b,t] = argmin(n: (x - c) * (x - c))\n  out y[b,t] = x * c[at]\n}\n";
+    folder.write("nearest.weft", nearest);
     folder.write("undefined.weft", layer("  let n[b,t]: i32 = cast((x - x) / (x - x), i32)\n  out y[b,t] = x * n\n"));
     folder.write("model.weft", LAYER).write("model.safetensors", [0x80, 0x81]);
     folder.write("corpus.txt", "# text\n".repeat(3 << 20));

@@ -16,8 +16,9 @@ use weft_ir::graph::{Extent, Graph, NodeId, Op, Output};
 use weft_ir::kernel::interp::{self, Counts};
 use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
 use weft_ir::loops::{from_bf16, to_bf16};
+use weft_passes::cost::model::Typical;
 use weft_passes::lower::{Target, lower};
-use weft_passes::{autodiff, canon, fuse, schedule};
+use weft_passes::{autodiff, canon, fuse, saved, schedule};
 use weft_runtime::Pool;
 
 /// One layer at one size, and how to run it.
@@ -49,6 +50,8 @@ pub(crate) enum Stage {
     Canonical,
     /// There is no schedule.
     Schedule,
+    /// Forward and backward cannot be told apart.
+    Saved,
     /// A buffer has two long axes.
     Quadratic,
     /// The verifier refused the plan.
@@ -128,18 +131,53 @@ pub(crate) fn graph(case: &Case) -> Result<Graph, Failure> {
     let settings = Settings { recorded: case.sizes.clone(), ..Settings::default() };
     match compile(&mut map, id, None, &settings, &mut |_| None) {
         Ok(checked) if case.gradients => {
-            Ok(autodiff::gradients(&checked.graph, &autodiff::Request::default()).at(Stage::Gradient)?.graph)
+            let request = autodiff::Request { forward: true, ..Default::default() };
+            Ok(autodiff::gradients(&checked.graph, &request).at(Stage::Gradient)?.graph)
         }
         Ok(checked) => Ok(checked.graph),
         Err(diags) => fail(Stage::Front, render(&diags, &map, Color::Never)),
     }
 }
 
-/// The schedule of a graph, its kernels fused.
+/// The schedule of a graph, its kernels fused; with gradients, forward and backward apart.
 pub(crate) fn plan(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
     let mut scheduled = unfused(graph, float, tiles)?;
-    fuse::fuse(&mut scheduled, &fuse::planned_for(), &|_| None);
+    let Some(mut parts) = split(graph, &scheduled, None)? else {
+        fuse::fuse(&mut scheduled, &fuse::planned_for(), &|_| None);
+        return Ok(scheduled);
+    };
+    for part in [&mut parts.forward, &mut parts.backward] {
+        check_plan(&part.plan)?;
+        let fused = fuse::fuse_plan(&mut part.plan, &fuse::planned_for(), &|_| None);
+        part.moved(&fused.moved);
+        check_plan(&part.plan)?;
+    }
+    saved::join(&mut scheduled, &parts.forward, &parts.backward);
     Ok(scheduled)
+}
+
+/// Not fused; with gradients, as little saved for backward as can be.
+fn apart(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
+    let mut scheduled = unfused(graph, float, tiles)?;
+    if let Some(parts) = split(graph, &scheduled, Some(0))? {
+        saved::join(&mut scheduled, &parts.forward, &parts.backward);
+    }
+    Ok(scheduled)
+}
+
+/// Forward and backward of a graph with gradients.
+fn split(graph: &Graph, s: &schedule::Scheduled, most: Option<u64>) -> Result<Option<saved::Split>, Failure> {
+    let inputs = graph.inputs().iter().filter(|i| !i.name.starts_with(autodiff::COTANGENT)).count();
+    let outputs = graph.outputs.iter().filter(|o| !o.name.starts_with(autodiff::GRADIENT)).count();
+    if outputs == graph.outputs.len() {
+        return Ok(None);
+    }
+    let request = |most| saved::Request { inputs, outputs, most, extents: Typical::default().of(&s.plan) };
+    let least = match saved::split(s, &request(most)) {
+        Err(saved::Error::TooLittle { least, .. }) => Some(least),
+        other => return other.at(Stage::Saved).map(Some),
+    };
+    saved::split(s, &request(least)).at(Stage::Saved).map(Some)
 }
 
 /// The schedule of a graph, every stored value in a kernel of its own.
@@ -197,6 +235,7 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     let truth = Evaluator::new(&graph, &bindings).and_then(|e| e.outputs()).at(Stage::Evaluate)?;
     let mut report = Report::default();
     let scale = scale(case, &graph, &truth);
+    let scale = |o: &Output| if o.name.starts_with(autodiff::GRADIENT) { scale } else { 0.0 };
 
     let wide = plan(&graph, DType::F64, case.tiles)?;
     let narrow = plan(&graph, DType::F32, case.tiles)?;
@@ -204,13 +243,19 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     let canonical = bind(&scheduled, &tensors, &case.lengths);
     let same = Evaluator::new(&scheduled, &canonical).and_then(|e| e.outputs()).at(Stage::Canonical)?;
     for out in &graph.outputs {
-        let error =
-            relative_error(&graph, out, &case.lengths, &same[&out.name].to_f64(), &truth[&out.name].to_f64(), scale);
+        let error = relative_error(
+            &graph,
+            out,
+            &case.lengths,
+            &same[&out.name].to_f64(),
+            &truth[&out.name].to_f64(),
+            scale(out),
+        );
         if error.is_nan() || error > 1e-9 {
             return fail(Stage::Canonical, format!("`{}` differs by {error:e}", out.name));
         }
     }
-    let apart = unfused(&graph, DType::F64, case.tiles)?.plan;
+    let apart = apart(&graph, DType::F64, case.tiles)?.plan;
     for plan in [&apart, &narrow.plan, &wide.plan] {
         check_plan(plan)?;
     }
@@ -219,7 +264,7 @@ fn inner(case: &Case) -> Result<Report, Failure> {
         for out in &graph.outputs {
             let buffer = output(plan, &out.name)?;
             let found = &outcome.buffers[buffer.name.as_str()].data;
-            let error = relative_error(&graph, out, &case.lengths, found, &truth[&out.name].to_f64(), scale);
+            let error = relative_error(&graph, out, &case.lengths, found, &truth[&out.name].to_f64(), scale(out));
             if error.is_nan() || error > 1e-9 {
                 return fail(Stage::Kernels, format!("`{}` differs by {error:e}", out.name));
             }
@@ -235,7 +280,8 @@ fn inner(case: &Case) -> Result<Report, Failure> {
 /// cancel, down to nothing where there is only one key, and then what is left is rounding of the others.
 fn scale(case: &Case, graph: &Graph, truth: &IndexMap<Box<str>, Tensor>) -> f64 {
     let of = |o: &Output| norm(graph, o, &case.lengths, &truth[&o.name].to_f64());
-    if case.gradients { graph.outputs.iter().map(of).fold(0.0, f64::max) } else { 0.0 }
+    let gradients = graph.outputs.iter().filter(|o| o.name.starts_with(autodiff::GRADIENT));
+    if case.gradients { gradients.map(of).fold(0.0, f64::max) } else { 0.0 }
 }
 
 /// Bindings of a graph. Scheduling adds inputs that stand for stored values, behind the layer's own; no output reads them.
@@ -362,12 +408,13 @@ fn machine(case: &Case, s: &schedule::Scheduled, tensors: &[(String, Tensor)]) -
     evaluator.impose_decisions(&decisions).at(Stage::Decide)?;
     let truth = evaluator.outputs().at(Stage::Evaluate)?;
     let scale = scale(case, graph, &truth);
+    let scale = |o: &Output| if o.name.starts_with(autodiff::GRADIENT) { scale } else { 0.0 };
     let sensitivity = evaluator.sensitivity(case.seed).at(Stage::Evaluate)?;
     let mut worst = 0.0f64;
     for out in &graph.outputs {
         let buffer = output(plan, &out.name)?;
         let found = to_floats(&run.read(&buffer.name).at(Stage::Launch)?);
-        let error = relative_error(graph, out, &case.lengths, &found, &truth[&out.name].to_f64(), scale);
+        let error = relative_error(graph, out, &case.lengths, &found, &truth[&out.name].to_f64(), scale(out));
         let step = 1.0 / f64::from(1 << 23);
         let tolerance = 32.0 * (sensitivity.get(&out.name).copied().unwrap_or(0.0) + step);
         if error.is_nan() || error > tolerance {

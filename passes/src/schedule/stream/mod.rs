@@ -1,11 +1,13 @@
 //! Kernels that stream a long axis past a tile of rows.
 
+mod beside;
 mod groups;
 mod list;
 mod settled;
 mod split;
 mod walk;
 
+use self::beside::Beside;
 use super::emit::Emitter;
 use super::kept_scales::Epilogue;
 use super::store::Target;
@@ -106,12 +108,12 @@ impl Scheduler {
                 groups.iter().map(|g| g.members.len()).sum::<usize>()
             ));
         }
-        let epilogue = self.epilogue(name, body, &reductions, &groups, axis, target)?;
+        let (epilogue, beside) = self.epilogue(name, body, &reductions, &groups, axis, target)?;
         let float = self.float_elem()?;
         let mut plan = std::mem::take(&mut self.plan);
         let kb = KernelBuilder::new(&mut plan, name);
         let mut e = Emitter::new(self, kb, float);
-        let made = e.emit_streams(&reductions, &groups, &streams, axis, &outer, &epilogue, target);
+        let made = e.emit_streams(&reductions, &groups, &streams, axis, &outer, (&epilogue, &beside), target);
         let finished = made.and_then(|()| e.kb.finish().map_err(Error::from));
         self.plan = plan;
         finished.map(|_| ())
@@ -289,7 +291,7 @@ impl Scheduler {
         groups: &[Group],
         axis: AxisId,
         target: &Target,
-    ) -> Result<Epilogue, Error> {
+    ) -> Result<(Epilogue, Beside), Error> {
         let mut map = FxHashMap::default();
         for r in reductions {
             let Some((_, value)) = r.accumulator else { continue };
@@ -302,18 +304,15 @@ impl Scheduler {
             };
             map.insert(r.node, value);
         }
+        let beside = self.beside(reductions, groups, axis, target, &mut map)?;
         let body = self.replace(body, &mut map)?;
-        let scaled = self.scaled(body)?;
-        let epilogue = self.keep_scale(name, scaled, target)?;
-        let kept = epilogue.scale.zip(target.maximum.get());
-        if let Some(((input, scale), read)) = kept
-            && let Some(g) = groups.iter().find(|g| g.maximum.1 == scale)
-        {
-            let of = |&r: &usize| Some((reductions[r].scale?, reductions[r].guards.clone()));
-            let of: Vec<_> = g.members.iter().filter_map(of).collect();
-            self.note_maximum(input, read, axis, &of);
+        let (mantissa, scale) = self.scaled(body)?;
+        let scale = if target.is_output { scale } else { self.scale_in_memory(scale, &beside)? };
+        let epilogue = self.keep_scale(name, (mantissa, scale), target)?;
+        if let Some(((input, scale), read)) = epilogue.scale.zip(target.maximum.get()) {
+            self.note_scale(input, scale, read, reductions, groups, axis);
         }
-        Ok(epilogue)
+        Ok((epilogue, beside))
     }
 
     /// The term with some subterms replaced.

@@ -1,11 +1,11 @@
 //! Tile code of a streaming kernel: rows and pairs on the grid, accumulators and running maxima carried past the streams.
 
+use super::beside::Beside;
 use super::{Fold, Group, Reduction, Stream, Term};
 use crate::schedule::Error;
 use crate::schedule::emit::Emitter;
 use crate::schedule::kept_scales::Epilogue;
 use crate::schedule::store::Target;
-use rustc_hash::FxHashSet;
 use weft_ir::graph::{AxisId, Extremum, InputId, NodeId};
 use weft_ir::kernel::{
     Attrs, AxisSet, Domain, ElemType, Expr, Guard, Literal, MapFn as KernelFn, Monoid, OpCode, ValueId,
@@ -20,7 +20,7 @@ impl Emitter<'_, '_> {
         streams: &[Stream],
         axis: AxisId,
         outer: &[AxisId],
-        epilogue: &Epilogue,
+        (epilogue, beside): (&Epilogue, &Beside),
         target: &Target,
     ) -> Result<(), Error> {
         self.place_rows(reductions, groups, target)?;
@@ -76,8 +76,8 @@ impl Emitter<'_, '_> {
         }
         let v = self.value(epilogue.value)?;
         self.store(target.input, v)?;
-        if let Some((input, scale)) = epilogue.scale {
-            let v = self.value(scale)?;
+        for &(input, term) in epilogue.scale.iter().chain(&beside.stores) {
+            let v = self.value(term)?;
             self.store(input, v)?;
         }
         Ok(())
@@ -96,18 +96,7 @@ impl Emitter<'_, '_> {
     /// tile. (A table that is read for each pair is a value.)
     fn place_rows(&mut self, reductions: &[Reduction], groups: &[Group], target: &Target) -> Result<(), Error> {
         let c = &self.s.c;
-        let mut pair: FxHashSet<AxisId> = FxHashSet::default();
-        for r in reductions {
-            let computed = |x: NodeId| !self.s.is_read(x);
-            for &x in r.guards.iter().chain(r.factors.iter().filter(|&&x| computed(x))) {
-                if c.long_axes(x).len() > 1 || self.s.has_exp(x) {
-                    pair.extend(c.g.free(x).iter());
-                }
-            }
-        }
-        for g in groups {
-            pair.extend(c.g.input(g.maximum.0).axes.iter().copied());
-        }
+        let pair = self.s.pair_axes(reductions, groups);
         let axes = &target.axes;
         let long: Vec<AxisId> = axes.iter().copied().filter(|&a| c.is_long(a)).collect();
         let batch: Vec<AxisId> =
