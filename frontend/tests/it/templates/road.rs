@@ -343,12 +343,12 @@ pub(crate) fn interpret(plan: &Plan, case: &Case, tensors: &[(String, Tensor)]) 
     interp::run(plan, &bindings, options).at(Stage::Interpret)
 }
 
-fn pool() -> &'static Pool {
+pub(crate) fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
     POOL.get_or_init(|| Pool::new(2).unwrap())
 }
 
-fn to_data(elem: ElemType, x: &[f64]) -> Data {
+pub(crate) fn to_data(elem: ElemType, x: &[f64]) -> Data {
     #[allow(clippy::cast_possible_truncation, reason = "inputs are exact in the types that they have")]
     match elem {
         ElemType::F32 => Data::F32(x.iter().map(|x| *x as f32).collect()),
@@ -360,7 +360,7 @@ fn to_data(elem: ElemType, x: &[f64]) -> Data {
     }
 }
 
-fn to_floats(data: &Data) -> Vec<f64> {
+pub(crate) fn to_floats(data: &Data) -> Vec<f64> {
     match data {
         Data::F32(x) => x.iter().copied().map(f64::from).collect(),
         Data::F64(x) => x.clone(),

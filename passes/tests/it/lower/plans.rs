@@ -64,9 +64,28 @@ fn attention_over_split_keys() {
 }
 
 #[test]
+fn gradients_of_dense_causal_attention() {
+    hand_written("causal_backward", &[("HKV", 2)], 1e-5);
+}
+
+#[test]
+fn gradients_of_attention_over_three_streams() {
+    hand_written("three_streams_backward", &[("HKV", 2), ("OFFSET", 1)], 1e-5);
+}
+
+#[test]
 fn attention_over_selected_keys() {
+    selected_keys("prefix_threshold");
+}
+
+#[test]
+fn gradients_of_attention_over_selected_keys() {
+    selected_keys("prefix_threshold_backward");
+}
+
+fn selected_keys(name: &str) {
     for tile in [0, 1, 3, 8, 17] {
-        let mut plan = plan(&text("prefix_threshold"), &[]);
+        let mut plan = plan(&text(name), &[]);
         if tile > 0 {
             set_tiles(&mut plan, tile);
         }
