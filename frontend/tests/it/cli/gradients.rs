@@ -161,7 +161,7 @@ fn a_check_shows_gradients_apart() {
     let report = folder.weft(&[&args[..], &["--json"]].concat()).good().json();
     let names: Vec<&str> =
         report["gradients"]["outputs"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["grad.x", "grad.gain"]);
+    assert_eq!(names, ["y", "grad.x", "grad.gain"]);
     assert_eq!((&report["ok"], &report["gradients"]["ok"]), (&true.into(), &true.into()));
 }
 
@@ -173,6 +173,8 @@ fn the_backward_plan_is_written() {
     folder.weft(&compile).good();
     let plan = folder.text("out/window.backward.kernel");
     assert!(plan.contains("buffer cot.y") && plan.contains("buffer grad.gain") && plan.contains("buffer grad.x"));
+    let forward = folder.text("out/window.forward.kernel");
+    assert!(forward.contains("buffer y") && !forward.contains("cot.") && !forward.contains("grad."), "{forward}");
     folder.weft(&[&compile[..], &["--wrt", "x", "--emit", "graph,kernel"]].concat()).good();
     assert!(!folder.text("out/window.backward.kernel").contains("grad.gain"));
     let graph = folder.text("out/window.backward.graph");

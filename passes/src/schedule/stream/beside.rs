@@ -30,8 +30,26 @@ impl Scheduler {
         let sums = self.streamed(id);
         let sum = |s: &Self, n: NodeId| matches!(s.c.g.op(n), Op::Ein { .. }) && s.joins(n, root);
         let rows = self.c.g.free(id).is_subset(self.c.g.free(root)) && self.c.long_axes(id) == self.c.long_axes(root);
-        let here = rows && !sums.is_empty() && sums.iter().all(|&n| sum(self, n));
+        let here = rows && !sums.is_empty() && sums.iter().all(|&n| sum(self, n)) && !self.is_inside(id, root);
         Ok(here && self.at_home(id)?.0 == id && self.dimension_order(id).iter().all(|&a| self.home(a) == a))
+    }
+
+    /// Does a term occur in another one under a reduction, or at other positions? There it is read, so it must be in memory before.
+    fn is_inside(&self, id: NodeId, root: NodeId) -> bool {
+        let mut stack = vec![root];
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if n == id || !seen.insert(n) {
+                continue;
+            }
+            match self.c.g.op(n) {
+                Op::Ein { axes, .. } if axes.is_empty() => stack.extend(self.c.g.args(n)),
+                Op::Map(_) | Op::Cast(_) | Op::Select => stack.extend(self.c.g.args(n)),
+                _ if self.contains(n, id) => return true,
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Axes of what is computed for pairs: a kernel has them on its grid.
