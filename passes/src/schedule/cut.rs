@@ -280,9 +280,15 @@ impl Scheduler {
     fn use_products(&mut self, factors: &[NodeId]) -> Vec<NodeId> {
         let mut left = factors.to_vec();
         for (parts, product) in self.products.clone() {
-            if parts.len() < left.len() && parts.iter().all(|p| left.contains(p)) {
-                left.retain(|f| !parts.contains(f));
-                left.push(product);
+            // A factor may be there more than once: a power.
+            let mut rest = left.clone();
+            let taken = parts.iter().all(|p| {
+                let at = rest.iter().position(|f| f == p);
+                at.map(|at| rest.swap_remove(at)).is_some()
+            });
+            if taken && !rest.is_empty() {
+                rest.push(product);
+                left = rest;
             }
         }
         left

@@ -181,3 +181,55 @@ fn the_backward_plan_is_written() {
     assert!(graph.contains("out grad.x[b, t, e]") && graph.contains("in cot.y[b, t, e]"), "{graph}");
     folder.weft(&["compile", "layer.weft", "--mode", "decode", "-o", "out"]).fails(1, "E0604");
 }
+
+/// What may be saved bounds what is, and changes nothing else. Decisions are always saved.
+#[test]
+fn what_is_saved() {
+    const LAYER: &str = "\
+layer nearest {
+  size  E = 6, N = 5
+  axis  b, t: time
+  index j: t, e: E, n: N
+  in    x[b,t,e]
+  param c[n,e], w[e]
+  let at[b,t]  = argmin(n: sum(e: (x - c) * (x - c)))
+  let s[b,t,j] = sum(e: x * x[b,j,e])
+  let o[b,t,e] = sum(j: softmax[j](s where j <= t) * c[at[b,j],e])
+  out y[b,t]   = sum(e: w * o * o)
+}
+";
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    let check = |most: &str| {
+        let args = ["check", "layer.weft", "--grad", "-D", "b=2", "-D", "t=40", "--json", "--max-saved", most];
+        folder.weft(&args).good().json()["gradients"].clone()
+    };
+    let bytes = |report: &serde_json::Value| {
+        let saved = report["saved"].as_array().unwrap();
+        saved.iter().map(|s| s["bytes"].as_u64().unwrap()).sum::<u64>()
+    };
+    let decisions = |report: &serde_json::Value| {
+        let saved = report["saved"].as_array().unwrap();
+        saved.iter().filter(|s| s["decision"] == true).map(|s| s["bytes"].as_u64().unwrap()).sum::<u64>()
+    };
+    let (all, least) = (check("1G"), check("320"));
+    assert_eq!((decisions(&all), decisions(&least)), (2 * 40 * 4, 2 * 40 * 4));
+    assert_eq!(bytes(&least), 320);
+    assert!(bytes(&all) > 320, "{}", all["saved"]);
+    assert!(least["notes"].to_string().contains("computed again in backward"), "{}", least["notes"]);
+    let too_little = ["check", "layer.weft", "--grad", "-D", "b=2", "-D", "t=40", "--max-saved", "319"];
+    folder.weft(&too_little).fails(1, "E0608").fails(1, "--max-saved 320");
+    // Without extents they are typical ones.
+    folder.weft(&["compile", "layer.weft", "--mode", "backward", "--max-saved", "1K", "-o", "out"]).fails(1, "E0608");
+    let compile = ["compile", "layer.weft", "--mode", "backward", "-o", "out", "--emit", "kernel,notes"];
+    folder.weft(&[&compile[..], &["-D", "t=64", "-D", "b=1", "--max-saved", "1K"]].concat()).good();
+    for (file, role) in [("out/nearest.forward.kernel", "decision"), ("out/nearest.backward.kernel", "input")] {
+        let plan = folder.text(file);
+        let saved = plan.lines().find(|l| l.contains("buffer at_:")).unwrap();
+        assert!(saved.contains(role), "{saved}");
+    }
+    assert!(folder.text("out/nearest.backward.notes").contains("a decision"));
+    folder.weft(&["check", "layer.weft", "--max-saved", "1K"]).fails(1, "E0522");
+    folder.weft(&["check", "layer.weft", "--grad", "--max-saved", "1.5G"]).fails(2, "--max-saved");
+    folder.weft(&["check", "layer.weft", "--grad", "--max-saved", "99999999999G"]).fails(2, "--max-saved");
+}

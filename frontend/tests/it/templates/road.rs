@@ -142,18 +142,25 @@ pub(crate) fn graph(case: &Case) -> Result<Graph, Failure> {
 /// The schedule of a graph, its kernels fused; with gradients, forward and backward apart.
 pub(crate) fn plan(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule::Scheduled, Failure> {
     let mut scheduled = unfused(graph, float, tiles)?;
-    let Some(mut parts) = split(graph, &scheduled, None)? else {
-        fuse::fuse(&mut scheduled, &fuse::planned_for(), &|_| None);
-        return Ok(scheduled);
-    };
+    match split(graph, &scheduled, None)? {
+        None => fuse::fuse(&mut scheduled, &fuse::planned_for(), &|_| None),
+        Some(mut parts) => {
+            fuse_parts(&mut parts)?;
+            saved::join(&mut scheduled, &parts.forward, &parts.backward);
+        }
+    }
+    Ok(scheduled)
+}
+
+/// Fuses forward and backward.
+pub(crate) fn fuse_parts(parts: &mut saved::Split) -> Result<(), Failure> {
     for part in [&mut parts.forward, &mut parts.backward] {
         check_plan(&part.plan)?;
         let fused = fuse::fuse_plan(&mut part.plan, &fuse::planned_for(), &|_| None);
         part.moved(&fused.moved);
         check_plan(&part.plan)?;
     }
-    saved::join(&mut scheduled, &parts.forward, &parts.backward);
-    Ok(scheduled)
+    Ok(())
 }
 
 /// Not fused; with gradients, as little saved for backward as can be.
@@ -165,8 +172,12 @@ fn apart(graph: &Graph, float: DType, tiles: schedule::Tiles) -> Result<schedule
     Ok(scheduled)
 }
 
-/// Forward and backward of a graph with gradients.
-fn split(graph: &Graph, s: &schedule::Scheduled, most: Option<u64>) -> Result<Option<saved::Split>, Failure> {
+/// Forward and backward of a graph with gradients. If more must be saved than may be, that much is.
+pub(crate) fn split(
+    graph: &Graph,
+    s: &schedule::Scheduled,
+    most: Option<u64>,
+) -> Result<Option<saved::Split>, Failure> {
     let inputs = graph.inputs().iter().filter(|i| !i.name.starts_with(autodiff::COTANGENT)).count();
     let outputs = graph.outputs.iter().filter(|o| !o.name.starts_with(autodiff::GRADIENT)).count();
     if outputs == graph.outputs.len() {
@@ -327,6 +338,17 @@ fn extents(plan: &Plan, lengths: &Lengths) -> Vec<(String, Length)> {
 
 /// Runs a plan in the interpreter.
 pub(crate) fn interpret(plan: &Plan, case: &Case, tensors: &[(String, Tensor)]) -> Result<interp::Outcome, Failure> {
+    let given = plan.buffers.iter().filter(|b| b.role.is_given()).zip(tensors);
+    let tensor = |t: &Tensor| interp::Tensor { shape: t.shape.clone(), data: t.to_f64() };
+    interpret_on(plan, case, given.map(|(b, (_, t))| (b.name.as_str(), tensor(t))))
+}
+
+/// The same on buffers by name.
+pub(crate) fn interpret_on<'t>(
+    plan: &Plan,
+    case: &Case,
+    given: impl Iterator<Item = (&'t str, interp::Tensor)>,
+) -> Result<interp::Outcome, Failure> {
     let mut bindings = interp::Bindings::default();
     for (name, length) in extents(plan, &case.lengths) {
         let values = match length {
@@ -335,9 +357,8 @@ pub(crate) fn interpret(plan: &Plan, case: &Case, tensors: &[(String, Tensor)]) 
         };
         bindings = bindings.extent(&name, values);
     }
-    for (buffer, (_, tensor)) in plan.buffers.iter().filter(|b| b.role.is_given()).zip(tensors) {
-        let tensor = interp::Tensor { shape: tensor.shape.clone(), data: tensor.to_f64() };
-        bindings = bindings.buffer(&buffer.name, tensor);
+    for (name, tensor) in given {
+        bindings = bindings.buffer(name, tensor);
     }
     let options = interp::Options { seed: case.seed, ..interp::Options::default() };
     interp::run(plan, &bindings, options).at(Stage::Interpret)

@@ -3,5 +3,6 @@
 mod differences;
 mod hand_written;
 mod layers;
+mod saved;
 
 pub(crate) use differences::differences;
