@@ -40,7 +40,7 @@ held_out! {
     aged buckets cadence contrast delta_heads delta_restart dilated echo encoder entmax filters forget gated_delta gates
     gather head_picks head_windows lagging levels lookup moments pooled pooled_queries pools refine ring rotating
     running seek segments sigmoids sink_table slots stack sparsemax statistics surprise top_codes top_p triples
-    two_clocks two_states window_mix
+    two_clocks two_states whitened window_mix
 }
 
 #[test]
