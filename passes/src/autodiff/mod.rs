@@ -49,6 +49,7 @@ mod solve;
 use active::Active;
 use adjoint::{Adjoint, Term};
 use defined::Defined;
+use recurrence::Nested;
 use rustc_hash::FxHashMap;
 use solve::Spare;
 use weft_ir::graph::{AxisId, AxisSet, Error, Extent, Graph, Input, InputId, InputKind, MapFn, NodeId, Op, Output};
@@ -130,6 +131,7 @@ struct Differentiation {
     pending: FxHashMap<NodeId, Adjoint>,
     /// Recurrences of the definition; those behind them run the other way.
     recs: usize,
+    nested: Nested,
     /// Terms without previous states, by the terms with them.
     outside: FxHashMap<NodeId, NodeId>,
     /// Adjoints of inputs.
@@ -145,6 +147,7 @@ impl Differentiation {
             spare: Spare::default(),
             pending: FxHashMap::default(),
             recs: g.recs().len(),
+            nested: Nested::new(&g),
             outside: FxHashMap::default(),
             inputs: FxHashMap::default(),
             g,

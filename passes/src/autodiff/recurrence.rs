@@ -7,7 +7,43 @@
 
 use super::Differentiation;
 use super::active::Active;
-use weft_ir::graph::{AxisSet, Error, MapFn, NodeId, Op, RecDecl, RecId};
+use rustc_hash::FxHashSet;
+use weft_ir::graph::{AxisSet, Error, Graph, MapFn, NodeId, Op, RecDecl, RecId};
+
+/// Recurrences in the bodies of others.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Nested {
+    /// Those whose bodies read the state of another one at the step before.
+    inner: FxHashSet<RecId>,
+    /// Those whose states they read.
+    outer: FxHashSet<RecId>,
+}
+
+impl Nested {
+    pub(super) fn new(g: &Graph) -> Self {
+        let mut nested = Self::default();
+        // Recurrences whose previous state a term reads outside their bodies.
+        let mut open: Vec<Vec<RecId>> = Vec::with_capacity(g.len());
+        for id in g.ids() {
+            let mut here: Vec<RecId> = g.args(id).iter().flat_map(|a| open[a.index()].iter().copied()).collect();
+            match g.op(id) {
+                Op::Prev(r) => here.push(*r),
+                Op::Rec(r) => here.retain(|x| x != r),
+                _ => {}
+            }
+            here.sort_unstable();
+            here.dedup();
+            if let Op::Rec(r) = g.op(id)
+                && !here.is_empty()
+            {
+                nested.inner.insert(*r);
+                nested.outer.extend(&here);
+            }
+            open.push(here);
+        }
+        nested
+    }
+}
 
 impl Differentiation {
     /// `outside` is what reaches the state from outside the recurrence.
@@ -62,22 +98,16 @@ impl Differentiation {
                 needed.pop();
                 continue;
             }
-            let args: Vec<NodeId> = self.g.args(n).to_vec();
+            let closed = matches!(self.g.op(n), Op::Rec(_));
+            let args: Vec<NodeId> = if closed { Vec::new() } else { self.g.args(n).to_vec() };
             let before = needed.len();
             needed.extend(args.iter().filter(|a| !self.outside.contains_key(a)));
             if needed.len() > before {
                 continue;
             }
             let made = match self.g.op(n).clone() {
-                Op::Prev(r) if r.index() < self.recs => {
-                    let time = self.g.rec(r).time;
-                    let (at, step) = (self.g.index(time)?, self.g.int(if self.g.rec(r).reverse { 1 } else { -1 }));
-                    let before = self.g.map(MapFn::Add, &[at, step])?;
-                    match self.g.ids().find(|&x| *self.g.op(x) == Op::Rec(r)) {
-                        Some(rec) => self.g.sub(rec, &[(time, before)])?,
-                        None => n,
-                    }
-                }
+                Op::Prev(r) if r.index() < self.recs => self.read_before(n, r)?,
+                Op::Rec(r) if self.nested.inner.contains(&r) => self.read_inner(n, r)?,
                 // A state is closed: what its body reads is its own affair.
                 Op::Rec(_) => n,
                 op => {
@@ -89,6 +119,39 @@ impl Differentiation {
             needed.pop();
         }
         Ok(self.outside[&id])
+    }
+
+    /// The state at the position before, read from outside.
+    fn read_before(&mut self, previous: NodeId, rec: RecId) -> Result<NodeId, Error> {
+        let Some(state) = self.g.ids().find(|&x| *self.g.op(x) == Op::Rec(rec)) else { return Ok(previous) };
+        let state = self.read_state(state)?;
+        let RecDecl { time, reverse, .. } = *self.g.rec(rec);
+        let (at, step) = (self.g.index(time)?, self.g.int(if reverse { 1 } else { -1 }));
+        let before = self.g.map(MapFn::Add, &[at, step])?;
+        let read = self.g.sub(state, &[(time, before)])?;
+        if !self.nested.outer.contains(&rec) {
+            return Ok(read);
+        }
+        // The guard that hides the first position stands outside a recurrence that reads the state, where terms of its body lose it.
+        let (zero, end) = (self.g.int(0), self.g.add(Op::Size(self.g.axis(time).domain), &[])?);
+        let exists = if reverse { (before, end, MapFn::Lt) } else { (zero, before, MapFn::Le) };
+        let exists = self.g.map(exists.2, &[exists.0, exists.1])?;
+        self.g.ein(&[], &[exists], &[read])
+    }
+
+    /// A recurrence whose body reads the state of another one, in whose body it stands: the same recurrence with that state read
+    /// from outside. Its own state has the time of the other among its axes.
+    fn read_inner(&mut self, id: NodeId, rec: RecId) -> Result<NodeId, Error> {
+        let body = self.g.args(id)[0];
+        let decl = self.g.rec(rec).clone();
+        let copy = self.g.add_rec(decl);
+        let (own, own_copy) = (self.g.add(Op::Prev(rec), &[])?, self.g.add(Op::Prev(copy), &[])?);
+        // Within the body the recurrence's own state stays what it is.
+        let kept = std::mem::take(&mut self.outside);
+        self.outside.insert(own, own_copy);
+        let read = self.read_state(body);
+        self.outside = kept;
+        self.g.add(Op::Rec(copy), &[read?])
     }
 
     /// The adjoint of one node inside a term, for a cotangent of the term.

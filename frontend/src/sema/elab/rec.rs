@@ -56,6 +56,7 @@ impl<'p> Elaborator<'p> {
                 let _ = s.get(&name);
             }
             let body = self.annotated(body?, b.dtype.as_ref(), b.value.span)?;
+            self.keeps_self_reads(body, std::iter::once(time_axis), b.name.span)?;
             let riding: Vec<AxisId> =
                 self.graph.free(body).iter().filter(|a| *a != time_axis && !state.contains(a)).collect();
             let found = self.graph.dtype(body);

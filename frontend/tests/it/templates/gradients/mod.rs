@@ -6,6 +6,7 @@ mod driven;
 mod hand_written;
 mod imposed;
 mod layers;
+mod nested;
 mod ragged;
 mod saved;
 mod selection;
