@@ -6,3 +6,5 @@ mod autodiff;
 mod fuse;
 #[cfg(test)]
 mod lower;
+#[cfg(test)]
+mod schedule;

@@ -128,3 +128,23 @@ fn recurrence_classes() {
         assert_eq!(c.recurrences[0].class, class, "{body}");
     }
 }
+
+/// A recurrence in the body of another sees all steps of its own axis at once: of the other's, there is only the one before.
+#[test]
+fn recurrences_within_recurrences() {
+    let layer = |step: &str| {
+        format!(
+            "fn faded[c](x[c]) {{ rec R[c] = x + (if c == 0 then 0 else 0.5 * R[c - 1])\n return R }}
+layer l {{\n axis b, t: time, c = |t| // 3\n in x[b,t]\n
+ rec S[b,t] = x + (if t == 0 then 0 else {step})\n out y[b,t] = S\n}}"
+        )
+    };
+    let found = messages(&layer("faded[t](S[b, t - 1])"), &Settings::default());
+    assert!(
+        found.contains("[E0402]") && found.contains("`S` reads itself at more than one position of `t`"),
+        "{found}"
+    );
+    let other = layer("sum(c: faded[c](x[b,c] * S[b, t - 1]) where c <= t)");
+    let found = messages(&other, &Settings::default());
+    assert!(!found.contains("Error"), "{found}");
+}
