@@ -213,13 +213,14 @@ impl Scheduler {
         for &g in &args[..guards] {
             gs.push(self.cut_at(g, Place::Inside, root, memo)?);
         }
+        let factors = self.use_products_at(&args[guards..])?;
         let streamed = self.is_streamed(id);
         let pair = self.c.long_axes(id).len() > 1;
         let whole = streamed || pair || self.is_contraction(id);
         let mut fs = Vec::new();
         // Rows that will be one stored operand, by their long axes.
         let mut groups: Vec<(Vec<AxisId>, Vec<NodeId>)> = Vec::new();
-        for &f in &args[guards..] {
+        for &f in &factors {
             let rows = self.c.long_axes(f);
             if rows.len() > 1 || !(whole || self.c.has_long_reduction(f)) {
                 fs.push(self.cut_at(f, Place::Inside, root, memo)?);
@@ -292,6 +293,41 @@ impl Scheduler {
             }
         }
         left
+    }
+
+    /// Factors of a sum with those replaced that are stored as a product, at whatever positions they are read: a normalised value is one
+    /// read, not two.
+    fn use_products_at(&mut self, factors: &[NodeId]) -> Result<Vec<NodeId>, Error> {
+        let mut left = factors.to_vec();
+        for (parts, product) in self.products.clone() {
+            let Some(&first) = parts.iter().find(|&&p| self.c.is_heavy(p)) else { continue };
+            let reads: Vec<Vec<(AxisId, NodeId)>> = left.iter().filter_map(|&f| self.read_at(f, first)).collect();
+            for map in reads {
+                let mut rest = left.clone();
+                let mut taken = true;
+                for &p in &parts {
+                    let moved = self.c.substitute(p, &map)?;
+                    let at = rest.iter().position(|&f| f == moved);
+                    taken &= at.map(|at| rest.swap_remove(at)).is_some();
+                }
+                if taken {
+                    rest.push(self.c.substitute(product, &map)?);
+                    left = rest;
+                    break;
+                }
+            }
+        }
+        Ok(left)
+    }
+
+    /// Where a term reads a value.
+    fn read_at(&self, id: NodeId, value: NodeId) -> Option<Vec<(AxisId, NodeId)>> {
+        match self.c.g.op(id) {
+            Op::Sub { axes } if self.c.g.args(id)[0] == value => {
+                Some(axes.iter().copied().zip(self.c.g.args(id)[1..].iter().copied()).collect())
+            }
+            _ => (id == value).then(Vec::new),
+        }
     }
 
     /// Stores the largest parts of a term that have no axis more than what is reduced in them.

@@ -3,13 +3,15 @@
 //! A plan has the same kernels whatever its tiles. So it is made once for each candidate, and the model ([`crate::cost::model`])
 //! predicts the time of every kernel. Kernels that could be fused must have grids that agree, so all take the candidate that is best
 //! for the plan; kernels that stream a long axis or walk a recurrence, in which most of the time goes and which rarely fuse, take one
-//! of their own where it is clearly better. Choices that a schedule file pins are taken as they are.
+//! of their own where it is clearly better. Those that read mostly the same over the same grid, as the gradients of keys and values do,
+//! choose together, since they may become one. Choices that a schedule file pins are taken as they are.
 
 use super::{Error, Options, Pins, Scheduled};
 use crate::cost::model;
+use crate::fuse::refs::Buffers;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use weft_ir::kernel::{OpCode, Plan, Stmt};
+use weft_ir::kernel::{OpCode, Plan, Stmt, expr_text};
 
 /// Tile extents of a kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +53,7 @@ pub(super) fn choose(
     default: Scheduled,
     schedule: impl Fn(&Options) -> Result<Scheduled, Error> + Sync,
 ) -> Pins {
+    let teams = teams(&default.plan);
     let mut made: Vec<(Tiles, Option<Scheduled>)> = vec![(Tiles::default(), Some(default))];
     made.par_extend(candidates().into_par_iter().skip(1).map(|tiles| {
         // Pins are left out: their kernels would be the same in all candidates.
@@ -70,17 +73,42 @@ pub(super) fn choose(
     }
     let with_common = timed.iter().find(|(t, _)| *t == common).map_or(default, |(_, times)| times);
     let choice = |(name, &(seconds, streams)): (&String, &(f64, bool))| {
-        let (mut own, mut least) = (common, seconds * MARGIN);
+        let team = teams.iter().find(|t| t.contains(name)).filter(|_| streams);
+        let of = |times: &Times| match team {
+            None => times.get(name).map(|t| t.0),
+            Some(team) => team.iter().map(|n| times.get(n).map(|t| t.0)).sum(),
+        };
+        let (mut own, mut least) = (common, of(with_common).unwrap_or(seconds) * MARGIN);
         for (tiles, times) in timed.iter().filter(|_| streams) {
-            if let Some(&(t, _)) = times.get(name)
-                && t < least
-            {
+            if let Some(t) = of(times).filter(|t| *t < least) {
                 (own, least) = (*tiles, t);
             }
         }
         (name.clone(), own.into())
     };
     Pins { tiles: with_common.iter().map(choice).collect(), ..Pins::default() }
+}
+
+/// Kernels that stream, by what they have in common: the grid, half of what they read, and that none reads what another writes.
+fn teams(plan: &Plan) -> Vec<Vec<String>> {
+    let mut teams: Vec<(String, Vec<Buffers>, Vec<String>)> = Vec::new();
+    for kernel in plan.kernels.iter().filter(|k| streams(plan, &k.body)) {
+        let grid: Vec<String> = kernel.grid.iter().map(|g| expr_text(plan, Some(kernel), &g.extent)).collect();
+        let (grid, uses) = (grid.join(" "), Buffers::of(kernel));
+        let alike = |other: &Buffers| {
+            let common = uses.read.intersection(&other.read).count();
+            let apart = uses.written.is_disjoint(&other.read) && uses.read.is_disjoint(&other.written);
+            apart && 2 * common >= uses.read.len().max(other.read.len())
+        };
+        match teams.iter_mut().find(|(g, members, _)| *g == grid && members.iter().all(alike)) {
+            Some((_, members, names)) => {
+                members.push(uses);
+                names.push(kernel.name.clone());
+            }
+            None => teams.push((grid, vec![uses], vec![kernel.name.clone()])),
+        }
+    }
+    teams.into_iter().map(|t| t.2).filter(|names| names.len() > 1).collect()
 }
 
 fn times(plan: &Plan, options: &Options) -> Times {

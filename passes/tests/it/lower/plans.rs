@@ -66,6 +66,7 @@ fn attention_over_split_keys() {
 #[test]
 fn gradients_of_dense_causal_attention() {
     hand_written("causal_backward", &[("HKV", 2)], 1e-5);
+    hand_written("causal_backward_one_side", &[], 1e-5);
 }
 
 #[test]

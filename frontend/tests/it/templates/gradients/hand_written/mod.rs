@@ -59,6 +59,7 @@ const PREFIX_THRESHOLD: &str = "layer prefix_threshold {
 struct Pair {
     layer: &'static str,
     name: &'static str,
+    backward: String,
     sizes: Vec<(String, i64)>,
     tile: i64,
 }
@@ -66,7 +67,7 @@ struct Pair {
 impl Pair {
     fn new(layer: &'static str, name: &'static str, sizes: &[(&str, i64)], tile: i64) -> Self {
         let sizes = sizes.iter().map(|&(n, v)| (n.to_owned(), v)).collect();
-        Self { layer, name, sizes, tile }
+        Self { layer, name, backward: format!("{name}_backward"), sizes, tile }
     }
 
     fn case(&self, lengths: &[usize], seed: u64) -> Case {
@@ -197,7 +198,7 @@ fn passes(pair: &Pair, truth: &Truth) -> (Buffers, [Outcome; 2]) {
     assert!(error <= 1e-9, "{what}: o differs by {error:e}");
     let mut given = truth.given.clone();
     given.extend(forward.buffers.iter().map(|(n, t)| (n.clone(), t.clone())));
-    let backward = interpret(&pair.plan(&format!("{}_backward", pair.name), false), lengths, &given, options);
+    let backward = interpret(&pair.plan(&pair.backward, false), lengths, &given, options);
     truth.check(&what, 1e-10, |n| backward.buffers[n].data.clone(), |o| truth.outputs[&*o.name].data.clone());
     (given, [forward, backward])
 }
@@ -206,9 +207,9 @@ fn passes(pair: &Pair, truth: &Truth) -> (Buffers, [Outcome; 2]) {
 /// operation and so decide alike.
 fn machine(pair: &Pair, truth: &Truth, given: &Buffers) {
     let lengths = &truth.case.lengths.time;
-    let name = format!("{}_backward", pair.name);
+    let name = &pair.backward;
     for (single, tolerance) in [(false, 1e-12), (true, 1e-5)] {
-        let plan = pair.plan(&name, single);
+        let plan = pair.plan(name, single);
         let mut given = given.clone();
         if single {
             #[allow(clippy::cast_possible_truncation, reason = "what the machine is given")]
@@ -227,8 +228,12 @@ const LENGTHS: &[&[usize]] = &[&[1], &[2], &[37, 5, 16], &[0, 29], &[53]];
 
 /// At several tiles and lengths, interpreted; every other one compiled as well.
 fn check(layer: &'static str, name: &'static str, sizes: &[(&str, i64)]) {
+    check_with(layer, name, &format!("{name}_backward"), sizes);
+}
+
+fn check_with(layer: &'static str, name: &'static str, backward: &str, sizes: &[(&str, i64)]) {
     for (n, tile) in [0, 1, 3, 8, 17].into_iter().enumerate() {
-        let pair = Pair::new(layer, name, sizes, tile);
+        let pair = Pair { backward: backward.to_owned(), ..Pair::new(layer, name, sizes, tile) };
         for (m, lengths) in LENGTHS.iter().enumerate() {
             let truth = truth(pair.case(lengths, (1 + n + m) as u64));
             let (given, _) = passes(&pair, &truth);
@@ -242,6 +247,12 @@ fn check(layer: &'static str, name: &'static str, sizes: &[(&str, i64)]) {
 #[test]
 fn dense_causal_attention() {
     check(CAUSAL, "causal", &[("HKV", 2)]);
+}
+
+/// One pass over pairs, which adds to the gradients of the queries in memory.
+#[test]
+fn dense_causal_attention_from_one_side() {
+    check_with(CAUSAL, "causal", "causal_backward_one_side", &[]);
 }
 
 #[test]
