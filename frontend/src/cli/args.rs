@@ -139,7 +139,7 @@ pub(super) struct CheckArgs {
     /// Seed of generated inputs.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Write the inputs that the layer ran on, as `weft run` reads them; `-` for standard output.
+    /// Write the inputs that the layer ran on, as `weft run` reads them, with `--grad` also cotangents; `-` for standard output.
     #[arg(long, value_name = "FILE")]
     pub inputs_out: Option<PathBuf>,
     /// Also print the scheduler's choices.

@@ -27,7 +27,6 @@ pub(super) fn check(args: &CheckArgs, out: &mut Out) -> Result<End, Failure> {
 fn check_gradients(loaded: &Loaded, options: CheckOptions, out: &mut Out) -> Result<Report, Failure> {
     let wanted = GradientOptions::default();
     let wanted = options.golden.iter().fold(wanted, |w, golden| w.for_tensors(golden));
-    let options = CheckOptions { keep_inputs: false, ..options };
     let mut watch = Watch::new(out);
     let report = differentiate(loaded, &wanted, &mut watch).and_then(|made| run_check(&made, &options, &mut watch));
     let times = watch.times().to_vec();
@@ -65,12 +64,17 @@ fn check_one(args: &CheckArgs, file: &Path, out: &mut Out) -> Result<End, Failur
         Ok(report) => report,
         Err(fault) => return Err(fault.within(loaded.sources)),
     };
-    if let Some(path) = &args.inputs_out {
-        let bytes = match encode_outputs(&loaded, &report.inputs_kept) {
-            Ok(bytes) => bytes,
-            Err(fault) => return Err(fault.within(loaded.sources)),
-        };
-        Place::of(path).write(&bytes)?;
+    let keep_inputs = |report: &Report| match &args.inputs_out {
+        None => Ok(()),
+        Some(path) => {
+            let bytes = encode_outputs(&loaded, &report.inputs_kept);
+            let bytes = bytes.map_err(|fault| fault.within(loaded.sources.clone()))?;
+            Place::of(path).write(&bytes).map_err(Failure::from)
+        }
+    };
+    // Those of gradients are the same with cotangents.
+    if !args.grad {
+        keep_inputs(&report)?;
     }
     let mut good = report.ok();
     let color = out.stdout_color();
@@ -82,6 +86,7 @@ fn check_one(args: &CheckArgs, file: &Path, out: &mut Out) -> Result<End, Failur
     out.times(&times);
     if args.grad {
         let report = check_gradients(&loaded, options, out)?;
+        keep_inputs(&report)?;
         good &= report.ok();
         if out.json() {
             object["ok"] = good.into();

@@ -8,6 +8,7 @@ use super::pipeline::{Backend, CompileOptions};
 use super::tensors::{Entry, TensorFile, encode};
 use super::watch::{Phase, Watch};
 use weft_ir::DType;
+use weft_passes::autodiff::COTANGENT;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -32,7 +33,14 @@ pub fn run(
     let checked = &loaded.checked;
     let graph = &checked.graph;
     // Inputs are checked before anything is compiled for them.
-    let bound = watch.time(Phase::Inputs, || bind(graph, inputs.tensors.clone(), &checked.extents, &inputs.name))?;
+    let mut given = inputs.tensors.clone();
+    if loaded.own.is_none() {
+        // One file serves forward and backward: a forward run does not look at cotangents.
+        let output =
+            |name: &str| name.strip_prefix(COTANGENT).is_some_and(|n| graph.outputs.iter().any(|o| &*o.name == n));
+        given.retain(|name, _| !output(name) || graph.inputs().iter().any(|i| *i.name == **name));
+    }
+    let bound = watch.time(Phase::Inputs, || bind(graph, given, &checked.extents, &inputs.name))?;
     let compile = CompileOptions { extents: bound.extents(graph), ..options.compile.clone() };
     let ready = prepare(loaded, options.backend, &compile, watch)?;
     let executed = execute(loaded, &ready, &bound, watch)?;

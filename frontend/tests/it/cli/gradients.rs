@@ -233,3 +233,33 @@ layer nearest {
     folder.weft(&["check", "layer.weft", "--grad", "--max-saved", "1.5G"]).fails(2, "--max-saved");
     folder.weft(&["check", "layer.weft", "--grad", "--max-saved", "99999999999G"]).fails(2, "--max-saved");
 }
+
+/// What a check ran on, with cotangents: one file for forward and backward runs.
+#[test]
+fn the_inputs_of_a_check() {
+    let folder = Folder::new();
+    folder.write("layer.weft", LAYER);
+    folder.weft(&["check", "layer.weft", "--grad", "-D", "b=2", "-D", "t=5", "--inputs-out", "in.safetensors"]).good();
+    let inputs = TensorFile::parse("in", &folder.read("in.safetensors")).unwrap();
+    let names: Vec<&str> = inputs.tensors.keys().map(String::as_str).collect();
+    assert!(["x", "gain", "cot.y"].iter().all(|n| names.contains(n)) && names.len() == 3, "{names:?}");
+    folder.weft(&BACKWARD).good();
+    assert_eq!(made(&folder).tensors.len(), 2);
+    let forward = ["run", "layer.weft", "--inputs", "in.safetensors", "--outputs", "y.safetensors"];
+    folder.weft(&forward).good();
+    // What is no output has no cotangent.
+    let mut entries = inputs_of(&folder);
+    entries[0].name = "cot.z".to_owned();
+    folder.write("in.safetensors", file(&entries));
+    folder.weft(&forward).fails(1, "E0512");
+}
+
+fn inputs_of(folder: &Folder) -> Vec<Entry> {
+    let parsed = TensorFile::parse("in", &folder.read("in.safetensors")).unwrap();
+    let entry = |(name, tensor): (&String, &Tensor)| Entry {
+        name: name.clone(),
+        tensor: tensor.clone(),
+        dtype: weft_ir::DType::F32,
+    };
+    parsed.tensors.iter().map(entry).collect()
+}

@@ -101,11 +101,20 @@ impl Emitter<'_, '_> {
         let long: Vec<AxisId> = axes.iter().copied().filter(|&a| c.is_long(a)).collect();
         let batch: Vec<AxisId> =
             axes.iter().copied().filter(|&a| !c.is_long(a) && c.g.static_extent(a).is_none()).collect();
-        let short: Vec<AxisId> = axes.iter().copied().filter(|&a| c.g.static_extent(a).is_some()).collect();
+        let mut short: Vec<AxisId> = axes.iter().copied().filter(|&a| c.g.static_extent(a).is_some()).collect();
+        let mut room = self.s.tiles.vector;
+        // Without a long axis, as in the gradient of a weight, the largest short one gives the rows, and features come in blocks.
+        let row = long.first().copied().or_else(|| {
+            let free = |&n: &usize| !pair.contains(&short[n]) && self.s.static_size(short[n]) > 1;
+            let largest = |&n: &usize| (self.s.static_size(short[n]), std::cmp::Reverse(n));
+            let at = (0..short.len()).filter(free).max_by_key(largest)?;
+            room = self.s.tiles.block;
+            Some(short.remove(at))
+        });
         for a in batch.into_iter().chain(long.iter().skip(1).copied()) {
             self.grid_axis(a);
         }
-        let mut room = self.s.tiles.vector;
+        let block = room;
         let mut blocked = None;
         let mut whole = Vec::new();
         let mut on_grid = Vec::new();
@@ -123,12 +132,11 @@ impl Emitter<'_, '_> {
         for &a in on_grid.iter().rev() {
             self.grid_axis(a);
         }
-        if let Some(&r) = long.first() {
+        if let Some(r) = row {
             self.row_tile(r);
         }
         if let Some(a) = blocked {
-            let size = self.s.tiles.vector;
-            self.tiled_axis(a, Expr::Const(size), size);
+            self.tiled_axis(a, Expr::Const(block), block);
         }
         for &a in whole.iter().rev() {
             self.whole_axis(a);
