@@ -105,7 +105,7 @@ pub fn emit(
             (Stage::Dot, _) => push(stage, whole, super::dot::dot(&loaded.checked.graph)),
             (Stage::Canonical, Some(p)) => push(stage, whole, p.canonical.to_string()),
             (Stage::Kernel, Some(p)) => {
-                parts(p).into_iter().for_each(|(part, plan)| push(stage, part, plan.to_string()))
+                parts(p).into_iter().for_each(|(part, plan)| push(stage, part, plan.to_string()));
             }
             (Stage::Notes, Some(p)) => {
                 push(stage, whole, p.scheduled.notes.iter().map(|n| format!("{n}\n")).collect());
