@@ -153,9 +153,7 @@ impl Differentiation {
 
     /// Starts from the cotangent of an output.
     fn seed(&mut self, out: &Output) -> Result<(), Error> {
-        if !self.active.is(out.node) {
-            return Ok(());
-        }
+        // Whoever has a cotangent may give it, whether it reaches a wanted input or not.
         let name = format!("{COTANGENT}{}", out.name);
         let input = self.g.add_input(Input {
             name: name.into(),
@@ -164,6 +162,9 @@ impl Differentiation {
             kind: InputKind::In,
             init: None,
         });
+        if !self.active.is(out.node) {
+            return Ok(());
+        }
         let cotangent = self.g.read(input)?;
         self.give(out.node, &out.axes.iter().copied().collect(), &[], &[cotangent])
     }

@@ -193,8 +193,9 @@ impl Scheduler {
         self.note_stored(home)?;
         let known = self.stored.get(&home).copied();
         let read = self.compute(known.unwrap_or(home), Some(&out))?;
-        // Whoever needs the same value later reads the output.
-        if known.is_none() && self.c.concrete(out.dtype) == self.c.concrete(self.c.g.dtype(home)) {
+        // Whoever needs the same value later reads the output, unless that is spread over axes on which the value does not depend.
+        let spread = out.axes.iter().any(|&a| !self.c.g.free(home).contains(a));
+        if known.is_none() && !spread && self.c.concrete(out.dtype) == self.c.concrete(self.c.g.dtype(home)) {
             self.stored.insert(home, read);
         }
         Ok(())

@@ -207,6 +207,10 @@ out z[d]: f32 = %3
         (vec!["grad.x".to_owned(), "grad.w".to_owned()], vec!["cot.y".to_owned(), "cot.z".to_owned()], 1)
     );
     assert_eq!(only(vec![]), (vec![], vec![], 3));
+    // A cotangent that reaches no wanted input is an input all the same.
+    let wrt = Some(vec![InputId(0)]);
+    let made = gradients(&two, &Request { wrt, ..Request::default() }).unwrap();
+    assert!(made.graph.inputs().iter().any(|i| &*i.name == "cot.z"));
     assert!(gradients(&two, &Request { cotangents: Some(vec![2]), ..Request::default() }).is_err());
     assert!(gradients(&two, &Request { wrt: Some(vec![InputId(9)]), ..Request::default() }).is_err());
 }

@@ -90,7 +90,7 @@ pub(crate) fn fail<T>(stage: Stage, message: impl Into<String>) -> Result<T, Fai
     Err(Failure { stage, message: message.into() })
 }
 
-trait At<T> {
+pub(super) trait At<T> {
     fn at(self, stage: Stage) -> Result<T, Failure>;
 }
 

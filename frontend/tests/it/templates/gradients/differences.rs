@@ -3,7 +3,7 @@
 
 use super::super::inputs::{inputs, valid};
 use super::super::random::Random;
-use super::super::road::{self, Case, Failure, Stage, bind, fail};
+use super::super::road::{self, At, Case, Failure, Stage, bind, fail};
 use weft_ir::eval::{Evaluator, Tensor};
 use weft_ir::graph::{Graph, MapFn, NodeId, Op};
 use weft_passes::autodiff::{self, COTANGENT, GRADIENT};
@@ -63,20 +63,48 @@ fn objective(e: &Evaluator<'_>, g: &Graph, case: &Case, cotangents: &[(String, T
     Ok(sum)
 }
 
+/// What the layer decides on other inputs: legal, and not what it would decide on its own.
+fn decided(graph: &Graph, case: &Case, seed: u64) -> Result<Vec<(NodeId, Tensor)>, Failure> {
+    let others = inputs(graph, &Case { seed, ..case.clone() });
+    let bindings = bind(graph, &others, &case.lengths);
+    let e = Evaluator::new(graph, &bindings).at(Stage::Evaluate)?;
+    let nodes: Vec<NodeId> = held(graph).into_iter().filter(|&n| graph.op(n).is_decision()).collect();
+    // Those inside recurrences have no value of their own.
+    Ok(nodes.into_iter().filter_map(|n| Some((n, e.nodes(&[n]).ok()?.pop()?))).collect())
+}
+
 /// Compares; gives the worst error relative to the size of what is compared.
 pub(crate) fn differences(case: &Case) -> Result<f64, Failure> {
+    Ok(compare(case, None)?.0)
+}
+
+/// The same under decisions that the layer takes on the inputs of another seed. Gives how many of these differ from its own, too.
+pub(super) fn imposed(case: &Case, seed: u64) -> Result<(f64, usize), Failure> {
+    compare(case, Some(seed))
+}
+
+fn compare(case: &Case, other: Option<u64>) -> Result<(f64, usize), Failure> {
     let plain = Case { gradients: false, ..case.clone() };
     let graph = with_stops(&road::graph(&plain)?);
     let bad = |message: String| Failure { stage: Stage::Gradient, message };
     let made = autodiff::gradients(&graph, &autodiff::Request::default()).map_err(|e| bad(e.to_string()))?;
     let all = inputs(&made.graph, case);
     let (given, cotangents) = all.split_at(graph.inputs().len());
-    let found = Evaluator::new(&made.graph, &bind(&made.graph, &all, &case.lengths)).and_then(|e| e.outputs());
-    let found = found.map_err(|e| bad(e.to_string()))?;
+    let fault = |e: weft_ir::eval::Error| Failure { stage: Stage::Evaluate, message: e.to_string() };
+    let decisions = other.map_or(Ok(Vec::new()), |seed| decided(&graph, case, seed))?;
+    let both = bind(&made.graph, &all, &case.lengths);
+    let mut gradient = Evaluator::new(&made.graph, &both).map_err(fault)?;
 
     let bindings = bind(&graph, given, &case.lengths);
-    let fault = |e: weft_ir::eval::Error| Failure { stage: Stage::Evaluate, message: e.to_string() };
-    let base = Evaluator::new(&graph, &bindings).map_err(fault)?;
+    let mut base = Evaluator::new(&graph, &bindings).map_err(fault)?;
+    let mut changed = 0;
+    for (n, v) in &decisions {
+        changed += usize::from(base.nodes(&[*n]).map_err(fault)?.first() != Some(v));
+        base.impose(*n, v).map_err(fault)?;
+        // The nodes of the layer are the first of the graph with its gradients.
+        gradient.impose(*n, v).map_err(fault)?;
+    }
+    let found = gradient.outputs().map_err(|e| bad(e.to_string()))?;
     let mut fixed = Vec::new();
     for n in held(&graph) {
         // Terms inside recurrences have no value of their own; undefined ones are behind guards.
@@ -145,5 +173,5 @@ pub(crate) fn differences(case: &Case) -> Result<f64, Failure> {
         }
         worst = worst.max(error);
     }
-    Ok(worst)
+    Ok((worst, changed))
 }
