@@ -5,6 +5,7 @@
 
 pub mod attention;
 pub mod dot;
+pub mod gradient;
 pub mod idioms;
 pub mod matmul;
 pub mod peak;

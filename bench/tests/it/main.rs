@@ -1,5 +1,7 @@
 //! The hand-written kernels compute what they should, in the interpreter and as machine code.
 
+mod gradient;
+
 use weft_bench::dot::Shape;
 use weft_bench::{attention, matmul, timing};
 use weft_ir::loops::{Array, interpret, parse};

@@ -29,7 +29,7 @@ const MOST: i64 = 1 << 16;
 
 /// A pool that grows with the row.
 pub(super) struct Growing {
-    row: AxisId,
+    pub(super) row: AxisId,
     entry: Entry,
     pub(super) capacity: i64,
 }

@@ -176,6 +176,12 @@ pub(crate) struct Scheduler {
     pub(crate) scales: FxHashSet<InputId>,
     /// Maxima in memory.
     maxima: Vec<maxima::Maximum>,
+    /// Stored values that never fall along an axis.
+    rising: Vec<(InputId, AxisId)>,
+    /// Conditions that only end loops, and the terms that read the ends.
+    ends: FxHashMap<NodeId, NodeId>,
+    /// Is the end of a stream being stored?
+    is_leaving: bool,
     /// Axes that count the steps of strided loops, by streamed axis.
     pub(crate) steps: FxHashMap<AxisId, AxisId>,
     /// Axes that walk shared lists of members, by length.
@@ -278,6 +284,9 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         known: FxHashMap::default(),
         scales: FxHashSet::default(),
         maxima: Vec::new(),
+        rising: Vec::new(),
+        ends: FxHashMap::default(),
+        is_leaving: false,
         steps: FxHashMap::default(),
         lists: FxHashMap::default(),
         settled_axes: FxHashMap::default(),

@@ -107,6 +107,7 @@ impl Scheduler {
             guards: s.guards.clone(),
             length: s.length,
         };
+        self.note_rising(value, row);
         self.settled.push(settled.clone());
         Ok(Some(settled))
     }

@@ -47,6 +47,9 @@ impl Scheduler {
         let guards = self.c.g.guards(body).to_vec();
         let equation = Equation { family, axis, guards, x: operands[0], k: operands[1] };
         let growing = self.growing_pool(&equation, body);
+        if let Some(g) = &growing {
+            self.note_rising(target.input, g.row);
+        }
         self.notes.push(match &growing {
             Some(g) => format!(
                 "{name}: scores are final and the pool only grows: one streaming pass, the largest {} members carried",

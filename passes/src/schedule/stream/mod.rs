@@ -2,6 +2,7 @@
 
 mod beside;
 mod groups;
+mod leaving;
 mod list;
 mod settled;
 mod split;

@@ -50,7 +50,7 @@ impl Scheduler {
     }
 
     /// `v < z or (v == z and j <= at)` as (v, z, at).
-    fn comparison_with_rank(&self, condition: NodeId, axis: AxisId) -> Option<(NodeId, NodeId, NodeId)> {
+    pub(super) fn comparison_with_rank(&self, condition: NodeId, axis: AxisId) -> Option<(NodeId, NodeId, NodeId)> {
         let &Op::Map(MapFn::Or) = self.c.g.op(condition) else { return None };
         let &[a, b] = self.c.g.args(condition) else { return None };
         let (above, tie) = if *self.c.g.op(a) == Op::Map(MapFn::Lt) { (a, b) } else { (b, a) };

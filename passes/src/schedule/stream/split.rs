@@ -42,7 +42,13 @@ impl Scheduler {
             let walk = self.kind(&young, axis)?;
             return Ok(vec![(case, listed), (young, walk)]);
         }
-        Ok(vec![(case, walk)])
+        let (loop_axis, position, mut guards) = walk;
+        if loop_axis == Some(axis)
+            && let Some(end) = self.leaving(&guards, axis)?
+        {
+            guards.push(end);
+        }
+        Ok(vec![(case, (loop_axis, position, guards))])
     }
 
     fn add_walk(

@@ -183,8 +183,16 @@ impl Emitter<'_, '_> {
             return Ok(next);
         };
         let extent = self.extent(loop_axis);
-        let (bounding, opaque) = self.bounding(&s.guards, loop_axis);
-        let range = self.range(&bounding, loop_axis, extent.clone());
+        let (ends, guards): (Vec<NodeId>, Vec<NodeId>) = s.guards.iter().partition(|g| self.s.ends.contains_key(g));
+        let (bounding, opaque) = self.bounding(&guards, loop_axis);
+        let mut range = self.range(&bounding, loop_axis, extent.clone());
+        let mut last_rows = Vec::new();
+        for end in ends {
+            let last = self.last_of_tile(end)?;
+            range.hi = range.hi.min(last.clone());
+            range.full = range.full.map(|(lo, hi)| (lo, hi.min(last.clone())));
+            last_rows.push(last);
+        }
         let step = self.s.tiles.stream;
         let name = self.axis_name(loop_axis);
         let tile = self.kb.axis(&name, step);
@@ -209,6 +217,7 @@ impl Emitter<'_, '_> {
         let asked: Vec<NodeId> = bounding.into_iter().filter(|&g| !self.starts_inside(g, loop_axis)).collect();
         let mut guard = self.guard(&asked)?;
         guard.atoms.push(Expr::Var(body.pos).lt(extent));
+        guard.atoms.extend(last_rows.into_iter().map(|last| Expr::Var(body.pos).lt(last)));
         let exists = Guard::from(Expr::Var(body.pos).lt(last));
         for c in opaque {
             let v = self.value(c)?;
@@ -221,6 +230,20 @@ impl Emitter<'_, '_> {
         self.leave();
         let results = self.kb.end_loop(&inner.values());
         Ok(inner.replaced(&results))
+    }
+
+    /// The last of the ends of a stream that the rows of the tile have.
+    fn last_of_tile(&mut self, end: NodeId) -> Result<Expr, Error> {
+        let end = self.value(self.s.ends[&end])?;
+        let axes = self.kb.type_of(end).map_or(AxisSet::EMPTY, |t| t.axes);
+        let mut exists = Guard::always();
+        for a in axes.iter() {
+            let valid = self.kb.kernel().axes.get(a.index()).map(|x| x.valid.clone());
+            exists.atoms.extend(valid.into_iter().flat_map(|g| g.atoms));
+        }
+        let last = if axes.is_empty() { end } else { self.kb.reduce("last", end, Monoid::Max, axes, exists) };
+        let last = self.kb.cast("last", last, ElemType::I32);
+        Ok(Expr::Var(self.kb.let_scalar("last", last)))
     }
 
     /// What one step of a stream adds to the accumulators, where a guard holds and the streamed position is in its range.
