@@ -136,15 +136,15 @@ fn recurrences_within_recurrences() {
         format!(
             "fn faded[c](x[c]) {{ rec R[c] = x + (if c == 0 then 0 else 0.5 * R[c - 1])\n return R }}
 layer l {{\n axis b, t: time, c = |t| // 3\n in x[b,t]\n
- rec S[b,t] = x + (if t == 0 then 0 else {step})\n out y[b,t] = S\n}}"
+ rec S[b,t] = x + {step}\n out y[b,t] = S\n}}"
         )
     };
-    let found = messages(&layer("faded[t](S[b, t - 1])"), &Settings::default());
+    let found = messages(&layer("faded[t](if t == 0 then 0 else S[b, t - 1])"), &Settings::default());
     assert!(
         found.contains("[E0402]") && found.contains("`S` reads itself at more than one position of `t`"),
         "{found}"
     );
-    let other = layer("sum(c: faded[c](x[b,c] * S[b, t - 1]) where c <= t)");
+    let other = layer("(if t == 0 then 0 else sum(c: faded[c](x[b,c] * S[b, t - 1]) where 3 * c + 2 <= t))");
     let found = messages(&other, &Settings::default());
     assert!(!found.contains("Error"), "{found}");
 }
