@@ -176,6 +176,7 @@ impl Scheduler {
         let mut guards = all;
         if fold == Fold::Sum {
             self.merge_short_sums(&mut factors, &mut guards, &mut shorts)?;
+            self.sum_inside(&mut factors, &guards, &mut shorts)?;
         }
         let mut r = Reduction {
             node: id,
@@ -246,6 +247,27 @@ impl Scheduler {
                 at -= 1;
                 factors.splice(at..=at, inner);
             }
+        }
+        Ok(())
+    }
+
+    /// Short axes that only some factors have are summed over these first: `sum_j sum_g sum_d w[t, g, j] v[t, d] u[g, j, d]` is a product of
+    /// `v` and `u` for every pair, then one of pairs.
+    fn sum_inside(
+        &mut self,
+        factors: &mut Vec<NodeId>,
+        guards: &[NodeId],
+        shorts: &mut Vec<AxisId>,
+    ) -> Result<(), Error> {
+        for a in shorts.clone() {
+            let (own, mut rest): (Vec<NodeId>, Vec<NodeId>) = factors.iter().partition(|&&f| self.has(f, a));
+            let apart = !rest.is_empty() && !guards.iter().any(|&g| self.has(g, a));
+            if own.is_empty() || !apart || own.iter().any(|&f| self.has_exp(f)) {
+                continue;
+            }
+            rest.push(self.c.ein(&[a], &[], &own)?);
+            *factors = rest;
+            shorts.retain(|&x| x != a);
         }
         Ok(())
     }
