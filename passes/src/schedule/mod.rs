@@ -33,6 +33,7 @@ mod mass;
 mod maxima;
 mod order;
 mod pins;
+mod products;
 mod ranges;
 mod recurrence;
 mod reuse;

@@ -101,6 +101,9 @@ impl Scheduler {
                 Some(_) => "a stride".to_owned(),
             };
             self.notes.push(format!("{name}: a stream over {kind} feeds {} reductions", s.terms.len()));
+            if s.guards.iter().any(|g| self.ends.contains_key(g)) {
+                self.notes.push(format!("{name}: it ends with the last row that selects a member of the tile"));
+            }
         }
         if !groups.is_empty() {
             self.notes.push(format!(

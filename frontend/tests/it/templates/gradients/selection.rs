@@ -1,7 +1,10 @@
 //! What a soft choice of K gives to its scores.
 
-use super::super::road::Case;
+use super::super::inputs::inputs;
+use super::super::road::{Case, graph, interpret, plan};
 use super::driven::{BACKENDS, Driven, numbers};
+use weft_ir::DType;
+use weft_passes::schedule::Tiles;
 
 /// SparseK over given scores: the last WIN tokens, and the K best of the older ones, weighed by the projection of their scores.
 const LAYER: &str = "\
@@ -67,4 +70,21 @@ fn scores_get_nothing_where_all_is_kept() {
         assert!(gradients["grad.z"].to_f64().iter().all(|&x| x == 0.0), "{}", backend.name());
         assert!(gradients["grad.v"].to_f64().iter().any(|&x| x != 0.0));
     }
+}
+
+/// Keys are seen by the rows that select them, and no more of the others than a tile has: four times the length is about four times the
+/// exponentials, forward and backward.
+#[test]
+fn work_grows_with_what_is_selected() {
+    let tiles = Tiles { rows: 8, stream: 8, ..Tiles::default() };
+    let exponentials = |length: usize| {
+        let case = Case { gradients: true, tiles, ..Case::new(LAYER, &[], &[length]) };
+        let graph = graph(&case).unwrap();
+        let made = plan(&graph, DType::F64, tiles).unwrap();
+        assert!(made.notes.iter().any(|n| n.contains("ends with the last row that selects")), "{:?}", made.notes);
+        let counts = interpret(&made.plan, &case, &inputs(&graph, &case)).unwrap().counts;
+        counts.values().map(|c| c.exps).sum::<u64>()
+    };
+    let (short, long) = (exponentials(96), exponentials(384));
+    assert!(long < 6 * short, "{short} and {long} exponentials");
 }
