@@ -5,6 +5,7 @@
 //!     cargo run --release -p weft-bench --bin source -- T=4096 CALLS=20   # other lengths, more calls
 //!     cargo run --release -p weft-bench --bin source -- ROWS=64 STREAM=32 # other tiles: ROWS STREAM BLOCK DEPTH VECTOR
 //!     cargo run --release -p weft-bench --bin source -- dense --ir        # loop IR; --asm: machine code
+//!     cargo run --release -p weft-bench --bin source -- sparsek --grad    # a training step: forward, backward
 //!
 //! The peak is measured in the same run: with the widest vectors of the machine, and with 128-bit vectors, which are the widest
 //! that Cranelift has. CPU time is that of all threads; on a machine that other programs share, it and the best of many calls
@@ -12,11 +13,12 @@
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::error::Error;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use weft::driver::{
-    Backend, CompileOptions, Failure, KernelCost, LoadOptions, Loaded, Ready, Silent, Watch, costs, execute, generate,
-    load_bytes, parse_define,
+    Backend, CompileOptions, Failure, GradientOptions, KernelCost, LoadOptions, Loaded, Ready, Silent, Watch, costs,
+    differentiate, execute, generate, load_bytes, parse_define,
 };
 use weft_bench::{peak, timing};
 use weft_runtime::Pool;
@@ -78,6 +80,7 @@ struct Settings {
     calls: usize,
     ir: bool,
     asm: bool,
+    grad: bool,
     compile: CompileOptions,
 }
 
@@ -88,6 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         calls: 9,
         ir: false,
         asm: false,
+        grad: false,
         compile: CompileOptions::default(),
     };
     for arg in std::env::args().skip(1) {
@@ -101,6 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("VECTOR", n)) => settings.compile.schedule.tiles.get_or_insert_default().vector = n.parse()?,
             _ if arg == "--ir" => settings.ir = true,
             _ if arg == "--asm" => settings.asm = true,
+            _ if arg == "--grad" => settings.grad = true,
             _ => settings.words.push(arg),
         }
     }
@@ -141,8 +146,11 @@ fn layer(
     let defines = defines.iter().map(|d| parse_define(d)).collect::<Result<Vec<_>, _>>()?;
     let options = LoadOptions { defines, ..LoadOptions::default() };
     let failed = |e: Failure| format!("{name}: {:?}", e.fault);
-    let loaded: Loaded = load_bytes(name, text, folder, &options, &mut watch).map_err(failed)?;
+    let mut loaded: Loaded = load_bytes(name, text, folder, &options, &mut watch).map_err(failed)?;
     let fault = |e| format!("{name}: {e:?}");
+    if settings.grad {
+        loaded = differentiate(&loaded, &GradientOptions::default(), &mut watch).map_err(fault)?;
+    }
     let start = std::time::Instant::now();
     let ready = execute::prepare(&loaded, Backend::Cranelift, &settings.compile, &mut watch).map_err(fault)?;
     let compiled = start.elapsed();
@@ -159,27 +167,31 @@ fn layer(
     let graph = &loaded.checked.graph;
     let bound = generate(graph, &loaded.checked.extents, 0).map_err(fault)?.rounded(graph, loaded.checked.float);
     let mut work = costs(&planned.scheduled.plan, graph, &bound);
-    if let (Some(flops), [one]) = (flops, &mut work[..]) {
+    if let (Some(flops), [one], false) = (flops, &mut work[..], settings.grad) {
         one.flops = flops;
     }
+    let forward = planned.training.as_ref().map(|t| t.forward.kernels.len());
     let mut run = execute::start(graph, executable, &bound).map_err(fault)?;
     run.launch(pool)?;
-    let mut calls = vec![Call::default(); work.len() + 1];
+    let mut calls = vec![Call::default(); work.len()];
     for _ in 0..settings.calls.max(1) {
-        let (mut cpu, mut sum) = (timing::cpu_seconds(), (0.0, 0.0));
+        let mut cpu = timing::cpu_seconds();
         run.launch_observed(pool, &mut |n, wall| {
             let now = timing::cpu_seconds();
             calls[n].add(wall.as_secs_f64(), now - cpu);
-            sum = (sum.0 + wall.as_secs_f64(), sum.1 + now - cpu);
             cpu = now;
         })?;
-        calls[work.len()].add(sum.0, sum.1);
     }
-    report(&work, &mut calls, peak, narrow);
+    let parts = match forward {
+        Some(forward) => vec![("forward", 0..forward), ("backward", forward..work.len())],
+        None if work.len() > 1 => vec![("all", 0..work.len())],
+        None => Vec::new(),
+    };
+    report(&work, &mut calls, &parts, (peak, narrow));
     Ok(())
 }
 
-/// The times of all calls of one kernel.
+/// The times of all calls of one kernel, or of several that follow each other, call by call.
 #[derive(Clone, Default)]
 struct Call {
     wall: Vec<f64>,
@@ -191,30 +203,39 @@ impl Call {
         self.wall.push(wall);
         self.cpu.push(cpu);
     }
+
+    fn all(calls: &[Self]) -> Self {
+        let number = calls.iter().map(|c| c.wall.len()).min().unwrap_or(0);
+        let sum = |part: fn(&Self) -> &[f64]| (0..number).map(|n| calls.iter().map(|c| part(c)[n]).sum()).collect();
+        Self { wall: sum(|c| &c.wall), cpu: sum(|c| &c.cpu) }
+    }
+
+    fn sort(&mut self) {
+        self.wall.sort_by(f64::total_cmp);
+        self.cpu.sort_by(f64::total_cmp);
+    }
 }
 
-/// Prints kernels by time, and the whole.
-fn report(work: &[KernelCost], calls: &mut [Call], peak: f64, narrow: f64) {
-    for call in calls.iter_mut() {
-        call.wall.sort_by(f64::total_cmp);
-        call.cpu.sort_by(f64::total_cmp);
-    }
-    let total: f64 = work.iter().map(|k| k.flops).sum();
+/// Prints kernels by time, and the parts of the plan.
+fn report(work: &[KernelCost], calls: &mut [Call], parts: &[(&str, Range<usize>)], (peak, narrow): (f64, f64)) {
+    let mut sums: Vec<Call> = parts.iter().map(|(_, kernels)| Call::all(&calls[kernels.clone()])).collect();
+    calls.iter_mut().chain(&mut sums).for_each(Call::sort);
     let mut rows: Vec<(&str, f64, bool, &Call)> =
         work.iter().zip(&*calls).map(|(k, c)| (k.name.as_str(), k.flops, k.at_least, c)).collect();
     rows.sort_by(|a, b| b.3.cpu[0].total_cmp(&a.3.cpu[0]));
-    if let (Some(all), true) = (calls.last(), rows.len() > 1) {
-        rows.push(("all", total, work.iter().any(|k| k.at_least), all));
+    for ((name, kernels), call) in parts.iter().zip(&sums) {
+        let of = &work[kernels.clone()];
+        rows.push((*name, of.iter().map(|k| k.flops).sum(), of.iter().any(|k| k.at_least), call));
     }
     println!(
-        "  {:18} {:>9} {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8}",
+        "  {:20} {:>9} {:>9} {:>9} {:>8} {:>8} {:>7} {:>7} {:>8}",
         "kernel", "median ms", "best ms", "CPU ms", "MFLOP", "GFLOP/s", "% peak", "% 128b", "GF/CPU s"
     );
     for (name, flops, at_least, call) in rows {
         let rate = |seconds: f64| flops / seconds / 1e9;
         let (median, best, cpu) = (call.wall[call.wall.len() / 2], call.wall[0], call.cpu[0]);
         println!(
-            "  {name:18} {:9.2} {:9.2} {:9.2} {:>8} {:8.1} {:7.1} {:7.1} {:8.1}",
+            "  {name:20} {:9.2} {:9.2} {:9.2} {:>8} {:8.1} {:7.1} {:7.1} {:8.1}",
             median * 1e3,
             best * 1e3,
             cpu * 1e3,

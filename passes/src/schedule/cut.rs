@@ -107,7 +107,9 @@ impl Scheduler {
                 }
                 let elementwise = !self.c.g.op(args[0]).is_reduction() && !self.is_walk(args[0])?;
                 let here = place == Place::Root && self.readers(args[0]) <= 1;
-                if elementwise && self.c.is_heavy(args[0]) && (here || !self.is_storable(args[0])) {
+                // In memory an exponential would have lost its scale.
+                let scaled = !self.c.has_long_reduction(args[0]) && self.is_unbounded_weight(args[0]);
+                if elementwise && self.c.is_heavy(args[0]) && (here || scaled || !self.is_storable(args[0])) {
                     // Read here only, once an element, or larger than its parts: its elementwise part is computed here.
                     let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(args[1..].iter().copied()).collect();
                     let pushed = self.c.push_to_reductions(args[0], &map)?;
@@ -243,6 +245,13 @@ impl Scheduler {
             }
             if let [one] = members[..] {
                 fs.push(self.store_maximal(one, root, memo)?);
+                continue;
+            }
+            if alone {
+                // Every element of the product is used once: it is made where it is summed.
+                for f in self.use_products_at_home(&members)? {
+                    fs.push(self.cut_at(f, Place::Inside, root, memo)?);
+                }
                 continue;
             }
             let product = self.c.product_of(&members)?;

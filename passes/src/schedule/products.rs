@@ -48,6 +48,26 @@ impl Scheduler {
         Ok(left)
     }
 
+    /// Factors with those replaced that are stored as a product, once their axes have the names that stored values have.
+    pub(super) fn use_products_at_home(&mut self, factors: &[NodeId]) -> Result<Vec<NodeId>, Error> {
+        let product = self.c.product_of(factors)?;
+        let (home, back) = self.at_home(product)?;
+        let parts = match self.c.g.op(home) {
+            Op::Ein { axes, guards: 0 } if axes.is_empty() => self.c.g.args(home).to_vec(),
+            _ => return Ok(factors.to_vec()),
+        };
+        let fewer = self.use_products(&parts);
+        if fewer.len() == parts.len() {
+            return Ok(factors.to_vec());
+        }
+        let back: Vec<(AxisId, AxisId)> = back.into_iter().filter(|(to, from)| to != from).collect();
+        let mut away = Vec::with_capacity(fewer.len());
+        for f in fewer {
+            away.push(self.c.rename(f, &back)?);
+        }
+        Ok(away)
+    }
+
     /// Where a term reads a value.
     fn read_at(&self, id: NodeId, value: NodeId) -> Option<Vec<(AxisId, NodeId)>> {
         match self.c.g.op(id) {

@@ -119,6 +119,50 @@ impl Emitter<'_, '_> {
         Range { lo, hi, full: Some((full_lo, full_hi)) }
     }
 
+    /// An end for a loop whose positions some guards do not speak of: 0 where one of them holds for no row of the tile. Only for
+    /// conditions that hold in one interval of rows, as `t == 0` does.
+    pub(crate) fn end_by_rows(&self, guards: &[NodeId], axis: AxisId) -> Option<Expr> {
+        let mut end: Option<Expr> = None;
+        for &g in guards {
+            let Some((relation, _)) = self.s.c.comparison(g) else { continue };
+            let (term, both) = match relation {
+                MapFn::Le => (self.s.c.g.args(g)[1], false),
+                MapFn::Eq => (self.s.c.g.args(g)[0], true),
+                _ => continue,
+            };
+            let Some(form) = self.s.form_vars(term) else { continue };
+            let rows = |v: &Var| matches!(v, Var::Axis(a) if *a != axis && self.spans.iter().any(|s| s.axis == *a));
+            let plain = form.terms().all(|(v, _)| rows(v) || matches!(v, Var::Extent(_)));
+            if !plain || !form.terms().any(|(v, _)| rows(v)) {
+                continue;
+            }
+            let mut most: Vec<Expr> = self.extremes(&form).map(|(_, most)| most).into_iter().collect();
+            if both {
+                most.extend(form.scaled(-1).and_then(|f| self.extremes(&f)).map(|(_, most)| most));
+            }
+            for most in most {
+                let some = (most + 1).max(Expr::Const(0)).min(Expr::Const(1));
+                let here = some * i64::from(i32::MAX);
+                end = Some(match end {
+                    Some(end) => end.min(here),
+                    None => here,
+                });
+            }
+        }
+        end
+    }
+
+    /// Least and largest value of a form over the row tile.
+    fn extremes(&self, form: &Form) -> Option<(Expr, Expr)> {
+        let (mut least, mut most) = (Expr::Const(form.constant()), Expr::Const(form.constant()));
+        for (v, c) in form.terms() {
+            let (low, high) = self.corners(v)?;
+            most = most + (if c > 0 { high.clone() } else { low.clone() }) * c;
+            least = least + (if c > 0 { low } else { high }) * c;
+        }
+        Some((least, most))
+    }
+
     /// What one guard says about the axis; nothing if it is no interval condition on it.
     fn ends(&self, guard: NodeId, axis: AxisId) -> Option<Vec<End>> {
         let (relation, _) = self.s.c.comparison(guard)?;
@@ -140,12 +184,7 @@ impl Emitter<'_, '_> {
         let mentions = |v: &Var| mentions(v, axis);
         let own: Vec<(&Var, i64)> = form.terms().filter(|(v, _)| mentions(v)).collect();
         let &[(own, a)] = own.as_slice() else { return None };
-        let (mut most, mut least) = (Expr::Const(form.constant()), Expr::Const(form.constant()));
-        for (v, c) in form.terms().filter(|(v, _)| !mentions(v)) {
-            let (low, high) = self.corners(v)?;
-            most = most + (if c > 0 { high.clone() } else { low.clone() }) * c;
-            least = least + (if c > 0 { low } else { high }) * c;
-        }
+        let (least, most) = self.extremes(&form.checked_add(&Form::var(own.clone()), -a)?)?;
         let zero = Expr::Const(0);
         // own * a + rest >= 0
         let bound = |rest: Expr| if a > 0 { (zero.clone() - rest).ceil_div(a) } else { rest.floor_div(-a) };
@@ -190,12 +229,7 @@ impl Emitter<'_, '_> {
                 Some((e.clone(), e))
             }
             Var::Quotient(inside, m) => {
-                let (mut low, mut high) = (Expr::Const(inside.constant()), Expr::Const(inside.constant()));
-                for (v, c) in inside.terms() {
-                    let (l, h) = self.corners(v)?;
-                    low = low + (if c > 0 { l.clone() } else { h.clone() }) * c;
-                    high = high + (if c > 0 { h } else { l }) * c;
-                }
+                let (low, high) = self.extremes(inside)?;
                 Some((low.floor_div(*m), high.floor_div(*m)))
             }
             Var::Term(..) => None,

@@ -351,6 +351,17 @@ impl Scheduler {
         }
     }
 
+    /// Is a term an exponential of something without an upper bound, or a product with one?
+    pub(crate) fn is_unbounded_weight(&self, id: NodeId) -> bool {
+        match self.c.g.op(id) {
+            Op::Map(MapFn::Exp) => !self.is_bounded(self.c.g.args(id)[0]),
+            Op::Ein { axes, .. } if axes.is_empty() => {
+                self.c.g.operands(id).iter().any(|&f| self.is_unbounded_weight(f))
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn target(&mut self, name: &str, axes: &[AxisId], dtype: DType, role: Role) -> Result<Target, Error> {
         let (input, read) = self.stand_in(name, axes, dtype)?;
         self.declare(input, name, axes, dtype, role)?;

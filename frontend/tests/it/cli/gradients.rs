@@ -165,6 +165,33 @@ fn a_check_shows_gradients_apart() {
     assert_eq!((&report["ok"], &report["gradients"]["ok"]), (&true.into(), &true.into()));
 }
 
+/// Scores beyond what an exponential in f32 holds, and a table of distances, in whose gradient weights stand at positions of their own.
+const DISTANCES: &str = "\
+layer distances {
+  size  D = 8, W = 6
+  axis  b, t: time
+  index j: t, d: D, w: W
+  in    q[b,t,d], k[b,t,d], v[b,t,d]
+  param far[w,d]
+  let near[t,j] = t - j >= 0 and t - j < W
+  let s[b,t,j]  = 60 * sum(d: q * k[b,j,d]) + 60 * sum(d: q * far[t - j, d] where near)
+  let p[b,t,j]  = softmax[j](s where near)
+  out o[b,t,d]  = sum(j: p * v[b,j,d])
+}
+";
+
+#[test]
+fn no_exponential_overflows() {
+    let folder = Folder::new();
+    folder.write("layer.weft", DISTANCES);
+    for backend in BACKENDS {
+        let sizes = ["-D", "b=1", "-D", "t=40"];
+        let all = ["check", "layer.weft", "--grad", "--backend", backend];
+        let shown = folder.weft(&[&all[..], &sizes[..]].concat()).good().stdout();
+        assert!(shown.contains("ok: 5 of 5 comparisons agree"), "{shown}");
+    }
+}
+
 #[test]
 fn the_backward_plan_is_written() {
     let folder = Folder::new();

@@ -183,7 +183,8 @@ impl Emitter<'_, '_> {
         self.enter_moved(axis);
         let outside = self.positions.insert(axis, Expr::Var(body.pos));
         let mut guards = guards.to_vec();
-        if n % step != 0 && !factors.iter().any(|&f| self.ends_with(f, axis)) {
+        let ends = factors.iter().any(|&f| self.ends_with(f, axis)) && !factors.iter().any(|&f| self.s.is_wild(f));
+        if n % step != 0 && !ends {
             guards.push(self.s.below(axis, n)?);
         }
         let inner = self.walk(id, rest, room, axes, &guards, factors, Some(body.carried[0]), hint)?;

@@ -193,14 +193,21 @@ impl Emitter<'_, '_> {
             range.full = range.full.map(|(lo, hi)| (lo, hi.min(last.clone())));
             last_rows.push(last);
         }
+        // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
+        let terms: Vec<NodeId> = s.terms.iter().flat_map(|t| t.mantissas.iter().chain(&t.scale).copied()).collect();
+        let inner = terms.iter().any(|&x| !self.s.streamed(x).is_empty());
+        // Where no row has anything to add, no step is made. (Bounds of sums inside are proved from those of this loop: they stay simple.)
+        if let Some(end) = self.end_by_rows(&opaque, loop_axis).filter(|_| !inner) {
+            let end = Expr::Var(self.kb.let_expr("last", end));
+            range.hi = range.hi.min(end.clone());
+            range.full = range.full.map(|(lo, hi)| (lo, hi.min(end.clone())));
+            last_rows.push(end);
+        }
         let step = self.s.tiles.stream;
         let name = self.axis_name(loop_axis);
         let tile = self.kb.axis(&name, step);
         let last = range.hi.clone();
         let domain = Domain::Dense { lo: range.lo, hi: range.hi };
-        // Guards of a sum inside the tile speak of this loop too, and no range of it makes them all true.
-        let terms: Vec<NodeId> = s.terms.iter().flat_map(|t| t.mantissas.iter().chain(&t.scale).copied()).collect();
-        let inner = terms.iter().any(|&x| !self.s.streamed(x).is_empty());
         let full = if !inner && self.s.claims_hold(&terms, &opaque, &bounding, loop_axis)? { range.full } else { None };
         let body = self.kb.begin_loop(&name, Some(tile), domain, full, &state.carried());
         self.note_bounds(body.index, 0, None);
