@@ -188,6 +188,11 @@ fn layer(
         None => Vec::new(),
     };
     report(&work, &mut calls, &parts, (peak, narrow));
+    if let Some(m) = execute::memory(graph, executable, &bound) {
+        let mega = |bytes: u64| bytes as f64 / 1e6;
+        let all = m.inputs + m.outputs + m.workspace;
+        println!("  memory: {:.1} MB, of which {:.1} MB between kernels", mega(all), mega(m.workspace));
+    }
     Ok(())
 }
 

@@ -246,6 +246,12 @@ pub fn start<'e>(graph: &Graph, executable: &'e Executable, bound: &Bound) -> Re
     Ok(run)
 }
 
+/// The memory of a run, `None` if its bytes are too many to be counted.
+#[must_use]
+pub fn memory(graph: &Graph, executable: &Executable, bound: &Bound) -> Option<Memory> {
+    Memory::of(executable.program(), &lengths_in_memory(&program_lengths(graph, executable, bound)))
+}
+
 fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bound) -> Result<Executed, Fault> {
     let program = executable.program();
     let mut run = start(graph, executable, bound)?;
@@ -269,7 +275,7 @@ fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bou
     };
     let mut executed = collect(graph, planned, bound, &read)?;
     executed.times = Some(times);
-    executed.memory = Memory::of(program, &shapes);
+    executed.memory = memory(graph, executable, bound);
     Ok(executed)
 }
 

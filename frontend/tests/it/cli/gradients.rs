@@ -184,7 +184,7 @@ layer distances {
 fn no_exponential_overflows() {
     let folder = Folder::new();
     folder.write("layer.weft", DISTANCES);
-    for backend in BACKENDS {
+    for backend in ["interpreter", "cranelift"] {
         let sizes = ["-D", "b=1", "-D", "t=40"];
         let all = ["check", "layer.weft", "--grad", "--backend", backend];
         let shown = folder.weft(&[&all[..], &sizes[..]].concat()).good().stdout();

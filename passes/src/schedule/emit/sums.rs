@@ -183,7 +183,8 @@ impl Emitter<'_, '_> {
         self.enter_moved(axis);
         let outside = self.positions.insert(axis, Expr::Var(body.pos));
         let mut guards = guards.to_vec();
-        let ends = factors.iter().any(|&f| self.ends_with(f, axis)) && !factors.iter().any(|&f| self.s.is_wild(f));
+        let wild = |f: NodeId| self.s.is_wild(f) && !self.s.is_zero_on_padding(f);
+        let ends = factors.iter().any(|&f| self.ends_with(f, axis)) && !factors.iter().any(|&f| wild(f));
         if n % step != 0 && !ends {
             guards.push(self.s.below(axis, n)?);
         }
