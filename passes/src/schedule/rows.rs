@@ -8,6 +8,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::{AxisId, NodeId, Op};
 use weft_ir::kernel::{ElemType, Expr, KernelBuilder};
 
+/// Positions that make a block worth a grid point of its own, and features that make rows.
+const BLOCK: i64 = 16;
+
 impl Scheduler {
     /// A kernel that computes a term at every position of the target's axes.
     pub(crate) fn row_kernel(&mut self, name: &str, body: NodeId, target: &Target) -> Result<(), Error> {
@@ -88,13 +91,16 @@ impl Emitter<'_, '_> {
         let batch: Vec<AxisId> =
             axes.iter().copied().filter(|&a| !self.s.c.is_long(a) && g.static_extent(a).is_none()).collect();
         let mut short: Vec<AxisId> = axes.iter().copied().filter(|&a| g.static_extent(a).is_some()).collect();
-        // Without a long axis the largest short one gives the rows.
-        let row = long.first().copied().or_else(|| {
-            let at = (0..short.len()).max_by_key(|&n| (self.s.static_size(short[n]), std::cmp::Reverse(n)))?;
-            (self.s.static_size(short[at]) > 1).then(|| short.remove(at))
-        });
         // Axes along which neighbours are read are whole, so that what is read can be at hand; those that step over blocks are not.
         let strides = self.s.read_strides(body);
+        // Without a long axis, or where it counts blocks that are read as a whole, the largest short one gives the rows.
+        let blocks = |a: &AxisId| strides.get(a).is_some_and(|&s| s >= BLOCK);
+        let row = long.first().copied().filter(|a| !blocks(a)).or_else(|| {
+            let least = if long.is_empty() { 1 } else { BLOCK - 1 };
+            let at = (0..short.len()).max_by_key(|&n| (self.s.static_size(short[n]), std::cmp::Reverse(n)))?;
+            (self.s.static_size(short[at]) > least).then(|| short.remove(at))
+        });
+        let row = row.or_else(|| long.first().copied());
         short.sort_by_key(|a| match strides.get(a) {
             Some(1) => 2,
             Some(_) => 0,
@@ -103,7 +109,7 @@ impl Emitter<'_, '_> {
         for a in batch {
             self.grid_axis(a);
         }
-        for &a in long.iter().skip(1) {
+        for &a in long.iter().filter(|&&a| row != Some(a)) {
             self.grid_axis(a);
         }
         // Features: whole from the innermost while they fit into a block, a larger one in blocks, the rest on the grid.
