@@ -37,7 +37,7 @@ macro_rules! held_out {
 }
 
 held_out! {
-    aged buckets cadence contrast delta_heads delta_restart dilated echo encoder entmax filters forget gated_delta gates
+    aged blocked buckets cadence contrast delta_heads delta_restart dilated echo encoder entmax filters forget gated_delta gates
     gather head_picks head_windows lagging levels lookup moments pooled pooled_queries pools refine ring rotating
     running seek segments sigmoids sink_table slots sparsemax stack statistics surprise top_codes top_p triples
     two_clocks two_states whitened window_mix
