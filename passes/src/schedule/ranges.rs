@@ -119,8 +119,8 @@ impl Emitter<'_, '_> {
         Range { lo, hi, full: Some((full_lo, full_hi)) }
     }
 
-    /// An end for a loop whose positions some guards do not speak of: 0 where one of them holds for no row of the tile. Only for
-    /// conditions that hold in one interval of rows, as `t == 0` does.
+    /// An end for a loop whose positions some guards do not speak of: 0 where one of them holds for no row of the tile, beyond every
+    /// extent (positions are i32) where all may. Only for conditions that hold in one interval of rows, as `t == 0` does.
     pub(crate) fn end_by_rows(&self, guards: &[NodeId], axis: AxisId) -> Option<Expr> {
         let mut end: Option<Expr> = None;
         for &g in guards {
