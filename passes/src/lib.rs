@@ -5,5 +5,6 @@ pub mod canon;
 pub mod cost;
 pub mod fuse;
 pub mod lower;
+pub mod rewrite;
 pub mod saved;
 pub mod schedule;

@@ -110,6 +110,9 @@ pub(super) struct LayerArgs {
     /// Store values that grow with the square of the length, instead of refusing the layer.
     #[arg(long)]
     pub allow_quadratic_memory: bool,
+    /// Look for a faster algorithm than the definition says.
+    #[arg(long, value_name = "WHEN", default_value = "off")]
+    pub rewrite: Rewriting,
     /// Take choices of the scheduler from a file, as `compile --emit schedule` writes it; what it leaves out stays its own.
     #[arg(long, value_name = "FILE")]
     pub schedule: Option<PathBuf>,
@@ -248,6 +251,15 @@ pub(super) struct OptArgs {
     /// Let `schedule` store values that grow with the square of the length.
     #[arg(long)]
     pub allow_quadratic_memory: bool,
+}
+
+/// Is a faster algorithm looked for?
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rewriting {
+    /// The layer is computed as it is written.
+    Off,
+    /// Every rule is used.
+    On,
 }
 
 /// Modes of a layer.

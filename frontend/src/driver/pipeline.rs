@@ -15,7 +15,7 @@ use weft_passes::cost::model::Typical;
 use weft_passes::lower::{self, Target};
 use weft_passes::saved::{self, Saved, Split};
 use weft_passes::schedule::{self, Scheduled};
-use weft_passes::{canon, fuse};
+use weft_passes::{canon, fuse, rewrite};
 
 /// What runs a layer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,6 +51,8 @@ impl Backend {
 pub struct CompileOptions {
     /// Choices of the scheduler.
     pub schedule: schedule::Options,
+    /// Look for a faster algorithm than the definition, and how.
+    pub rewrite: Option<rewrite::Options>,
     /// Make kernels one that are better one.
     pub fuse: bool,
     /// Bytes that forward may save for backward.
@@ -61,7 +63,7 @@ pub struct CompileOptions {
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { schedule: schedule::Options::default(), fuse: true, max_saved: None, extents: IndexMap::new() }
+        Self { schedule: schedule::Options::default(), rewrite: None, fuse: true, max_saved: None, extents: IndexMap::new() }
     }
 }
 
@@ -98,10 +100,21 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
     let canonical = watch.time(Phase::Canonicalise, || canon::canonicalise(&checked.graph, settings));
     let canonical = canonical.map_err(|e| Fault::bug(format!("the canonicaliser: {e}")))?;
     watch.show(Phase::Canonicalise, &canonical);
+    let (canonical, mut found) = match &options.rewrite {
+        None => (canonical, Vec::new()),
+        Some(how) => {
+            let fast = watch.time(Phase::Rewrite, || rewrite::rewrite(&canonical, settings, how));
+            let fast = fast.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
+            watch.show(Phase::Rewrite, &fast.graph);
+            (fast.graph, fast.notes)
+        }
+    };
     let choices = schedule::Options { target: fuse::planned_for(), ..options.schedule.clone() };
     let scheduled = watch.time(Phase::Schedule, || schedule::schedule(&canonical, settings, &choices));
     let mut scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
     watch.show(Phase::Schedule, &scheduled.plan);
+    found.append(&mut scheduled.notes);
+    scheduled.notes = found;
     let mut parts = match loaded.own {
         None => None,
         Some(own) => Some(split(loaded, own, &scheduled, options, watch)?),

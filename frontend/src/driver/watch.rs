@@ -32,6 +32,7 @@ phases! {
     Elaborate "elaborate" "source to graph IR: parse, resolve names, check types, bounds and clocks"
     Differentiate "differentiate" "graph IR to the graph of its gradients"
     Canonicalise "canonicalise" "graph IR to canonical form"
+    Rewrite "rewrite" "canonical graph IR to that of a faster algorithm"
     Schedule "schedule" "graph IR to kernel IR"
     Fuse "fuse" "kernels that are better one, made one"
     Verify "verify" "proofs about the kernel IR"
@@ -46,8 +47,16 @@ phases! {
 
 impl Phase {
     /// The phases after which there is a program to be looked at (`--print-after`).
-    pub const WITH_TEXT: [Self; 7] =
-        [Self::Elaborate, Self::Differentiate, Self::Canonicalise, Self::Schedule, Self::Fuse, Self::Lower, Self::Emit];
+    pub const WITH_TEXT: [Self; 8] = [
+        Self::Elaborate,
+        Self::Differentiate,
+        Self::Canonicalise,
+        Self::Rewrite,
+        Self::Schedule,
+        Self::Fuse,
+        Self::Lower,
+        Self::Emit,
+    ];
 }
 
 /// Told what the driver does, as it does it.

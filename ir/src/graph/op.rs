@@ -10,7 +10,7 @@ use crate::elementwise::MapFn;
 use smallvec::SmallVec;
 
 /// A constant. Floats are compared by their bits, so that hash-consing is exact.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Scalar {
     /// Truth value.
     Bool(bool),
@@ -40,7 +40,7 @@ impl Scalar {
 }
 
 /// Which end of an order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Extremum {
     /// The largest.
     Max,
@@ -49,7 +49,7 @@ pub enum Extremum {
 }
 
 /// The function `phi` of a threshold: `tau` solves `sum_j phi(z_j - tau) = K`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum ThresholdFamily {
     /// `clip(x, 0, 1)`: SparseK. With at most `K` members `tau` is minus infinity.
     Ramp,
@@ -83,7 +83,7 @@ pub type Axes = SmallVec<[AxisId; 4]>;
 macro_rules! ops {
     ($($(#[doc = $doc:literal])+ $variant:ident $({ $($field:ident : $ty:ty),* })? $(( $pty:ty ))? = $name:literal, $stratum:ident, $rule:ident, $operands:literal;)*) => {
         /// An op of the graph IR, with its attributes. Operands are in the node.
-        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         pub enum Op {
             $($(#[doc = $doc])+ $variant $({ $(#[allow(missing_docs, reason = "fields are named in the op's own line")] $field: $ty),* })? $(($pty))?,)*
         }

@@ -42,7 +42,7 @@ use crate::canon::fingerprint::Fingerprints;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::Cell;
 use weft_ir::DType;
-use weft_ir::graph::{AxisId, DomainId, Error, Graph, MapFn, NodeId, Op, Output, RecDecl, RecId};
+use weft_ir::graph::{AxisId, DomainId, Error, Extent, Graph, MapFn, NodeId, Op, Output, RecDecl, RecId, Role};
 
 pub use axes::is_long_domain;
 pub use ints::IntForm;
@@ -216,6 +216,45 @@ impl Canon {
         if dtype == DType::Float { self.settings.float } else { dtype }
     }
 
+    /// Adds a domain to the graph.
+    pub fn add_domain(&mut self, name: &str, extent: Extent) -> DomainId {
+        let domain = self.g.add_domain(name, extent, Role::Plain);
+        self.long.push(is_long_domain(&self.g, domain));
+        domain
+    }
+
+    /// Declares a recurrence.
+    pub fn add_rec(&mut self, rec: RecDecl) -> RecId {
+        self.prints.add_rec(None);
+        self.g.add_rec(rec)
+    }
+
+    /// A name that no domain, axis or recurrence has.
+    #[must_use]
+    pub fn unused_name(&self, wanted: &str) -> String {
+        let g = &self.g;
+        let taken = |name: &str| {
+            g.domains().iter().any(|d| &*d.name == name)
+                || g.axes().iter().any(|a| &*a.name == name)
+                || g.recs().iter().any(|r| &*r.name == name)
+        };
+        let mut name = wanted.to_owned();
+        let mut n = 1;
+        while taken(&name) {
+            n += 1;
+            name = format!("{wanted}{n}");
+        }
+        name
+    }
+
+    /// An integer as a float.
+    ///
+    /// # Errors
+    /// Only for terms that are no numbers.
+    pub fn float_of(&mut self, x: NodeId) -> Result<NodeId, Error> {
+        self.make(&Op::Cast(self.settings.float), &[x])
+    }
+
     /// Makes a node as it stands and keeps the side tables in step.
     pub(crate) fn raw(&mut self, op: Op, args: &[NodeId]) -> Result<NodeId, Error> {
         let id = self.g.add(op, args)?;
@@ -261,6 +300,12 @@ impl Canon {
     #[must_use]
     pub fn has_long_reduction(&self, id: NodeId) -> bool {
         self.contents[id.index()].long_reduction
+    }
+
+    /// Does the extent of a domain grow with time?
+    #[must_use]
+    pub fn is_long_domain(&self, domain: DomainId) -> bool {
+        self.long.get(domain.index()).copied().unwrap_or(false)
     }
 
     /// Long free axes of a term.

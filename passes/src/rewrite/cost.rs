@@ -1,0 +1,197 @@
+//! What chosen terms cost.
+//!
+//! A value over at most one long axis is stored: it is computed once, whoever reads it. A value over pairs of positions is not: whoever sums
+//! it computes it, at the points that the guards of the sum leave. So the cost of a choice is a walk over it from the root that
+//! meets stored values once, and others once for each sum that they stand in.
+//!
+//! Units are operations at the rate of products; an operation on vectors costs [`VECTOR`], an element of memory [`MEMORY`].
+
+use super::count::Points;
+use super::import::Choice;
+use super::term::{Head, Term};
+use super::workshop::Eg;
+use egg::Id;
+use rustc_hash::{FxHashMap, FxHashSet};
+use weft_ir::graph::{AxisId, AxisSet, MapFn, NodeId, Op};
+
+/// An operation that is not part of a product, in operations of products.
+const VECTOR: f64 = 4.0;
+/// A transcendental function.
+const DEAR: f64 = 16.0 * VECTOR;
+/// An element written and read.
+const MEMORY: f64 = 16.0;
+
+/// Prices terms at one length.
+pub struct Cost<'a> {
+    /// The e-graph.
+    pub eg: &'a Eg,
+    /// Counts.
+    pub points: Points<'a>,
+}
+
+/// Where values over pairs are computed: which sum asked, and what its guards are.
+struct Context {
+    guards: Vec<NodeId>,
+    seen: FxHashSet<Id>,
+}
+
+impl<'a> Cost<'a> {
+    /// Prices at a length.
+    pub fn new(eg: &'a Eg, length: i64) -> Self {
+        Self { eg, points: Points::new(&eg.analysis.canon, length) }
+    }
+
+    fn is_row(&self, id: Id) -> bool {
+        self.eg[id].data.free.iter().filter(|&a| self.eg.analysis.is_long(a)).count() <= 1
+    }
+
+    /// The cost of a choice from a root; infinite where it goes in circles.
+    pub fn total(&self, choice: &Choice, root: Id) -> f64 {
+        let mut done = FxHashMap::default();
+        let mut open = FxHashSet::default();
+        self.rows(choice, self.eg.find(root), &mut done, &mut open)
+    }
+
+    fn rows(&self, choice: &Choice, id: Id, done: &mut FxHashMap<Id, ()>, open: &mut FxHashSet<Id>) -> f64 {
+        if done.contains_key(&id) {
+            return 0.0;
+        }
+        if !open.insert(id) {
+            return f64::INFINITY;
+        }
+        let Some(term) = choice.get(&id) else { return f64::INFINITY };
+        let mut context = Context { guards: Vec::new(), seen: FxHashSet::default() };
+        let cost = self.walk(choice, id, term, &mut context, done, open);
+        open.remove(&id);
+        done.insert(id, ());
+        cost
+    }
+
+    /// The cost of one term in its context, and of everything below it that is not paid for yet.
+    fn walk(
+        &self,
+        choice: &Choice,
+        id: Id,
+        term: &Term,
+        context: &mut Context,
+        done: &mut FxHashMap<Id, ()>,
+        open: &mut FxHashSet<Id>,
+    ) -> f64 {
+        let mut cost = self.own(id, term, &context.guards);
+        let sums = matches!(&term.head, Head::Ein { axes, .. } if !axes.is_empty());
+        let guards = match &term.head {
+            Head::Ein { guards, .. } => [context.guards.as_slice(), guards].concat(),
+            _ => context.guards.clone(),
+        };
+        // Whoever sums asks anew: what stands under other guards is another computation.
+        let mut inner = Context { guards, seen: FxHashSet::default() };
+        for &a in &term.args {
+            let a = self.eg.find(a);
+            if self.is_row(a) {
+                cost += self.rows(choice, a, done, open);
+                continue;
+            }
+            let seen = if sums { &mut inner.seen } else { &mut context.seen };
+            if !seen.insert(a) {
+                continue;
+            }
+            if !open.insert(a) {
+                return f64::INFINITY;
+            }
+            let Some(t) = choice.get(&a) else { return f64::INFINITY };
+            cost += if sums || matches!(term.head, Head::Ein { .. }) {
+                self.walk(choice, a, t, &mut inner, done, open)
+            } else {
+                self.walk(choice, a, t, context, done, open)
+            };
+            open.remove(&a);
+            if cost.is_infinite() {
+                break;
+            }
+        }
+        cost
+    }
+
+    /// The cost of a term alone, under the guards around it.
+    fn own(&self, id: Id, term: &Term, guards: &[NodeId]) -> f64 {
+        let free = &self.eg[id].data.free;
+        match &term.head {
+            Head::Leaf(_) | Head::Other(Op::Cast(_)) => 0.0,
+            Head::Map(f) => self.count(free, guards) * rate(*f),
+            Head::Ein { axes, guards: own } => {
+                let guards: Vec<NodeId> = guards.iter().chain(own).copied().collect();
+                let factors: Vec<AxisSet> = term.args.iter().map(|&f| self.eg[f].data.free.clone()).collect();
+                let cost = self.contraction(free, axes, &guards, factors);
+                let stored = !axes.is_empty() && self.is_row(id);
+                cost + if stored { self.points.count(free, &[]) * MEMORY } else { 0.0 }
+            }
+            // Rows of a table that the data choose.
+            Head::Sub { .. } if self.is_row(id) => 0.0,
+            Head::Sub { .. } => self.count(free, guards),
+            Head::Scan { .. } => self.points.count(free, &[]) * (2.0 * VECTOR + MEMORY),
+            // Recurrences and extrema, whatever they are: one operation for each position of what they range over.
+            Head::Other(op) => {
+                let mut all = free.clone();
+                for &a in op.bound() {
+                    all.insert(a);
+                }
+                self.points.count(&all, &[]) * 2.0 * VECTOR
+            }
+        }
+    }
+
+    fn count(&self, axes: &AxisSet, guards: &[NodeId]) -> f64 {
+        let g = &self.eg.analysis.canon.g;
+        let of: Vec<NodeId> =
+            guards.iter().copied().filter(|&x| g.free(x).iter().any(|a| axes.contains(a))).collect();
+        self.points.count(axes, &of)
+    }
+
+    /// The cheapest order in which to sum a product over its axes.
+    fn contraction(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId], factors: Vec<AxisSet>) -> f64 {
+        if axes.is_empty() {
+            return self.count(free, guards) * VECTOR * (factors.len().max(2) - 1) as f64;
+        }
+        let mut best = f64::INFINITY;
+        self.orders(free, axes, guards, &factors, 0.0, &mut best);
+        best
+    }
+
+    /// Tries each axis that is left as the next to be summed.
+    fn orders(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId], factors: &[AxisSet], paid: f64, best: &mut f64) {
+        if paid >= *best {
+            return;
+        }
+        if axes.is_empty() {
+            // What is left is multiplied.
+            let rest = self.count(free, guards) * VECTOR * (factors.len().max(1) - 1) as f64;
+            *best = best.min(paid + rest);
+            return;
+        }
+        let g = &self.eg.analysis.canon.g;
+        for (k, &a) in axes.iter().enumerate() {
+            let (with, mut rest): (Vec<AxisSet>, Vec<AxisSet>) = factors.iter().cloned().partition(|f| f.contains(a));
+            let mut all: AxisSet = [a].into_iter().collect();
+            for f in &with {
+                all.extend(f);
+            }
+            // A guard on an axis must be met before the axis is gone.
+            for &x in guards.iter().filter(|&&x| g.free(x).contains(a)) {
+                all.extend(g.free(x));
+            }
+            let own = |f: &AxisSet| with.iter().filter(|o| *o != f).any(|o| f.iter().any(|x| x != a && !o.contains(x)));
+            let product = with.len() == 2 && with.iter().all(own);
+            let rate = if product { 1.0 } else { VECTOR };
+            let cost = self.count(&all, guards) * rate * with.len().max(1) as f64;
+            all.remove(a);
+            rest.push(all);
+            let left: Vec<AxisId> = axes.iter().copied().enumerate().filter(|&(n, _)| n != k).map(|(_, a)| a).collect();
+            self.orders(free, &left, guards, &rest, paid + cost, best);
+        }
+    }
+}
+
+fn rate(f: MapFn) -> f64 {
+    use MapFn::{Abs, Add, Max, Min, Mul, Neg, Sub};
+    if matches!(f, Add | Sub | Mul | Neg | Max | Min | Abs) { VECTOR } else { DEAR }
+}

@@ -1,0 +1,104 @@
+//! The cheapest terms of an e-graph.
+//!
+//! Costs of shared values are paid once, so the best term of a class depends on what else is chosen. Classes get the term that is best
+//! on its own first; then single choices are changed as long as that helps the whole.
+
+use super::cost::Cost;
+use super::import::Choice;
+use super::workshop::Eg;
+use egg::Id;
+use rustc_hash::FxHashMap;
+
+/// Chooses a term for every class that the root needs.
+pub fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice, f64) {
+    let cost = Cost::new(eg, length);
+    let greedy = greedy(eg, &cost, start);
+    let candidates = [start.clone(), greedy];
+    let mut best: Option<(Choice, f64)> = None;
+    for c in candidates {
+        let (c, price) = climb(eg, &cost, root, c);
+        if best.as_ref().is_none_or(|b| price < b.1) {
+            best = Some((c, price));
+        }
+    }
+    best.unwrap_or_else(|| (start.clone(), f64::INFINITY))
+}
+
+/// Classes in a fixed order.
+pub fn classes(eg: &Eg) -> Vec<Id> {
+    let mut all: Vec<Id> = eg.classes().map(|c| c.id).collect();
+    all.sort_unstable();
+    all
+}
+
+/// For each class the term that is cheapest with everything below it.
+fn greedy(eg: &Eg, cost: &Cost<'_>, start: &Choice) -> Choice {
+    let all = classes(eg);
+    let mut choice = start.clone();
+    let mut price: FxHashMap<Id, f64> = FxHashMap::default();
+    for _ in 0..all.len().min(40) {
+        let mut changed = false;
+        for &id in &all {
+            for term in &eg[id].nodes {
+                let before = choice.insert(id, term.clone());
+                let now = cost.total(&choice, id);
+                let known = price.get(&id).copied().unwrap_or(f64::INFINITY);
+                if now < known * (1.0 - 1e-9) {
+                    price.insert(id, now);
+                    changed = true;
+                } else {
+                    match before {
+                        Some(b) => choice.insert(id, b),
+                        None => choice.remove(&id),
+                    };
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    choice
+}
+
+/// Changes single choices as long as the whole gets cheaper.
+fn climb(eg: &Eg, cost: &Cost<'_>, root: Id, mut choice: Choice) -> (Choice, f64) {
+    let mut best = cost.total(&choice, root);
+    loop {
+        let mut improved = false;
+        for id in reachable(eg, &choice, root) {
+            if eg[id].nodes.len() < 2 {
+                continue;
+            }
+            for term in &eg[id].nodes {
+                let Some(before) = choice.insert(id, term.clone()) else { continue };
+                let now = cost.total(&choice, root);
+                if now < best * (1.0 - 1e-9) {
+                    best = now;
+                    improved = true;
+                } else {
+                    choice.insert(id, before);
+                }
+            }
+        }
+        if !improved {
+            return (choice, best);
+        }
+    }
+}
+
+/// Classes that a choice uses, root first.
+pub fn reachable(eg: &Eg, choice: &Choice, root: Id) -> Vec<Id> {
+    let mut found = Vec::new();
+    let mut seen = rustc_hash::FxHashSet::default();
+    let mut stack = vec![eg.find(root)];
+    while let Some(id) = stack.pop() {
+        if seen.insert(id) {
+            found.push(id);
+            if let Some(t) = choice.get(&id) {
+                stack.extend(t.args.iter().rev().map(|&a| eg.find(a)));
+            }
+        }
+    }
+    found
+}

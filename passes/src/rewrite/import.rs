@@ -1,0 +1,215 @@
+//! From the canonical graph into the e-graph, and back.
+
+use super::build;
+use super::term::{Head, Leaves, Term};
+use super::workshop::Eg;
+use egg::Id;
+use rustc_hash::FxHashMap;
+use weft_ir::graph::op::Axes;
+use weft_ir::graph::{AxisId, DomainId, Error, Graph, NodeId, Op, RecDecl};
+
+/// Which nodes rules look into: floats with a long sum in them, floats over pairs of positions, and what reads a table at positions that
+/// the data decide. Decisions never: they are taken on what the definition says.
+pub fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
+    let w = &eg.analysis;
+    let mut found = vec![false; graph.len()];
+    for id in graph.ids() {
+        let op = graph.op(id);
+        if !graph.dtype(id).is_float() || op.is_decision() {
+            continue;
+        }
+        let long = |axes: &[AxisId]| axes.iter().any(|&a| w.is_long(a));
+        let by_data = |n: &NodeId| !w.canon.is_data_free(*n);
+        let own = match op {
+            Op::Ein { axes, .. } => long(axes),
+            Op::Sub { .. } => graph.args(id)[1..].iter().any(by_data),
+            _ => false,
+        };
+        let pairs = graph.free(id).iter().filter(|&a| w.is_long(a)).count() > 1;
+        found[id.index()] = own || pairs || graph.args(id).iter().any(|a| found[a.index()]);
+    }
+    found
+}
+
+/// The class of a term of the canonical graph.
+pub fn import(eg: &mut Eg, roots: &[NodeId]) -> Result<Vec<Id>, Error> {
+    let graph = eg.analysis.canon.g.clone();
+    let interesting = interesting(eg, &graph);
+    let mut memo: FxHashMap<NodeId, Id> = FxHashMap::default();
+    let mut needed = roots.to_vec();
+    let mut order: Vec<NodeId> = Vec::new();
+    let mut seen = rustc_hash::FxHashSet::default();
+    while let Some(n) = needed.pop() {
+        if seen.insert(n) {
+            order.push(n);
+            if interesting[n.index()] {
+                needed.extend(graph.args(n));
+            }
+        }
+    }
+    order.sort_unstable();
+    for n in order {
+        let id = if interesting[n.index()] { import_node(eg, &graph, n, &memo) } else { build::leaf(eg, n) };
+        memo.insert(n, id);
+    }
+    Ok(roots.iter().map(|r| memo[r]).collect())
+}
+
+fn import_node(eg: &mut Eg, graph: &Graph, n: NodeId, memo: &FxHashMap<NodeId, Id>) -> Id {
+    let class = |ns: &[NodeId]| ns.iter().map(|a| memo[a]).collect::<Vec<Id>>();
+    let term = match graph.op(n) {
+        Op::Map(f) => Term::new(Head::Map(*f), &class(graph.args(n))),
+        Op::Ein { axes, .. } => {
+            let guards = Leaves::from_slice(graph.guards(n));
+            Term::new(Head::Ein { axes: axes.clone(), guards }, &class(graph.operands(n)))
+        }
+        Op::Sub { axes } => {
+            let at = Leaves::from_slice(&graph.args(n)[1..]);
+            Term::new(Head::Sub { axes: axes.clone(), at }, &class(&graph.args(n)[..1]))
+        }
+        op => Term::new(Head::Other(op.clone()), &class(graph.args(n))),
+    };
+    eg.add_uncanonical(term)
+}
+
+/// The chosen term of each class.
+pub type Choice = FxHashMap<Id, Term>;
+
+/// Makes graph IR of chosen terms.
+pub struct Export<'a> {
+    /// The e-graph; its workshop takes the nodes.
+    pub eg: &'a mut Eg,
+    /// The chosen terms.
+    pub choice: &'a Choice,
+    /// What is made already.
+    pub memo: FxHashMap<Id, NodeId>,
+}
+
+impl Export<'_> {
+    /// The canonical term of a class.
+    ///
+    /// # Errors
+    /// Only for terms that are not well-formed.
+    pub fn node(&mut self, id: Id) -> Result<NodeId, Error> {
+        let id = self.eg.find(id);
+        if let Some(&n) = self.memo.get(&id) {
+            return Ok(n);
+        }
+        let term = match self.choice.get(&id) {
+            Some(t) => t.clone(),
+            None => return Err(Error::Missing(format!("class {id}"))),
+        };
+        let args = term.args.iter().map(|&a| self.node(a)).collect::<Result<Vec<_>, _>>()?;
+        let node = self.made(&term, &args)?;
+        self.memo.insert(id, node);
+        Ok(node)
+    }
+
+    fn made(&mut self, term: &Term, args: &[NodeId]) -> Result<NodeId, Error> {
+        let c = &mut self.eg.analysis.canon;
+        match &term.head {
+            Head::Leaf(n) => Ok(*n),
+            Head::Map(f) => c.map(*f, args),
+            Head::Ein { axes, guards } => c.ein(axes, guards, args),
+            Head::Sub { axes, at } => {
+                let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();
+                c.substitute(args[0], &map)
+            }
+            Head::Scan { axis, reverse } => self.recurrence(*axis, *reverse, args),
+            Head::Other(op) => c.make(op, args),
+        }
+    }
+
+    fn recurrence(&mut self, time: AxisId, reverse: bool, args: &[NodeId]) -> Result<NodeId, Error> {
+        let c = &mut self.eg.analysis.canon;
+        let mut free = c.g.free(args[0]).clone();
+        for &a in args {
+            free.extend(c.g.free(a));
+        }
+        free.remove(time);
+        let dtype = c.g.dtype(args[0]);
+        let name: Box<str> = c.unused_name("carried").into();
+        let rec = c.add_rec(RecDecl { name, time, state: free.iter().collect(), dtype, reverse });
+        let last = c.raw(Op::Prev(rec), &[])?;
+        let started = self.started(time, reverse)?;
+        let c = &mut self.eg.analysis.canon;
+        let factors: Vec<NodeId> = args[1..].iter().copied().chain([last]).collect();
+        let kept = c.ein(&[], &[started], &factors)?;
+        let body = c.sum_of(&[args[0], kept])?;
+        c.raw(Op::Rec(rec), &[body])
+    }
+
+    /// Is there a position before this one (after it, reversed)?
+    fn started(&mut self, time: AxisId, reverse: bool) -> Result<NodeId, Error> {
+        let domain: DomainId = self.eg.analysis.canon.g.axis(time).domain;
+        let c = &mut self.eg.analysis.canon;
+        let here = c.make(&Op::Index(time), &[])?;
+        let form = if reverse {
+            let size = c.make(&Op::Size(domain), &[])?;
+            c.int_form(size).zip(c.int_form(here)).and_then(|(s, h)| s.checked_add(&h, -1)?.offset(-2))
+        } else {
+            c.int_form(here).and_then(|h| h.offset(-1))
+        };
+        match form {
+            Some(f) => c.at_least_zero(&f),
+            None => c.bool(true),
+        }
+    }
+}
+
+/// The part of a graph that its outputs need.
+///
+/// # Errors
+/// Only for graphs that are not well-formed.
+pub fn pruned(graph: &Graph) -> Result<Graph, Error> {
+    let mut keep = vec![false; graph.len()];
+    let mut stack: Vec<NodeId> = graph.outputs.iter().map(|o| o.node).collect();
+    while let Some(n) = stack.pop() {
+        if !std::mem::replace(&mut keep[n.index()], true) {
+            stack.extend(graph.args(n));
+        }
+    }
+    // The other half of a pair: so that a run can say which member it took.
+    for n in graph.ids() {
+        if let Op::KthIndex { axis, guards } = graph.op(n) {
+            let other = Op::KthValue { axis: *axis, guards: *guards };
+            let paired = graph.ids().any(|m| keep[m.index()] && *graph.op(m) == other && graph.args(m) == graph.args(n));
+            keep[n.index()] |= paired && graph.args(n).iter().all(|a| keep[a.index()]);
+        }
+    }
+    let mut new = Graph::new(&graph.name);
+    for d in graph.domains() {
+        new.add_domain(&d.name, d.extent, d.role);
+    }
+    for a in graph.axes() {
+        new.add_axis(&a.name, a.domain);
+    }
+    for i in graph.inputs() {
+        new.add_input(i.clone());
+    }
+    for r in graph.recs() {
+        new.add_rec(r.clone());
+    }
+    let mut to: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    for n in graph.ids().filter(|n| keep[n.index()]) {
+        let args: Vec<NodeId> = graph.args(n).iter().map(|a| to[a]).collect();
+        let made = new.add(graph.op(n).clone(), &args)?;
+        if let Some(label) = graph.label(n) {
+            new.set_label(made, label);
+        }
+        to.insert(n, made);
+    }
+    for o in &graph.outputs {
+        let mut o = o.clone();
+        o.node = to[&o.node];
+        new.outputs.push(o);
+    }
+    Ok(new)
+}
+
+/// Bound axes as the ops take them.
+pub fn axes_of(axes: impl IntoIterator<Item = AxisId>) -> Axes {
+    let mut all: Vec<AxisId> = axes.into_iter().collect();
+    all.sort_unstable();
+    all.into()
+}

@@ -1,0 +1,73 @@
+//! Sums and products.
+
+use super::{Found, Rounding, Rule, terms};
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::Eg;
+use egg::Id;
+use weft_ir::graph::{AxisId, AxisSet, Error, NodeId};
+
+pub(super) const FLATTEN: Rule = Rule {
+    name: "merge sums",
+    mathematics: "sum over A of F (sum over B of G) = sum over A, B of F G",
+    conditions: &["axes of B that F mentions, or that are in A, are renamed"],
+    guard: "the inner sum is over short axes, and what it multiplies depends on a long axis of A in part only",
+    rounding: Rounding::Reassociates,
+    example: ("sum(j: sum(d: q[t,d] * k[j,d]) * v[j])", "sum(j, d: q[t,d] * k[j,d] * v[j])"),
+    apply: flatten,
+};
+
+fn flatten(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let long: Vec<AxisId> = axes.iter().copied().filter(|&a| eg.analysis.is_long(a)).collect();
+    for (n, &factor) in term.args.iter().enumerate() {
+        for inner in terms(eg, factor) {
+            let Head::Ein { axes: below, guards: conditions } = &inner.head else { continue };
+            if below.iter().any(|&a| eg.analysis.is_long(a)) {
+                continue;
+            }
+            let plain = below.is_empty();
+            let parts = |eg: &Eg, a: AxisId| inner.args.iter().filter(|&&f| eg[f].data.free.contains(a)).count();
+            let worth = long.iter().any(|&a| (1..inner.args.len()).contains(&parts(eg, a)));
+            if !plain && !worth {
+                continue;
+            }
+            // Other names for inner axes that are in use outside.
+            let mut used: AxisSet = axes.iter().copied().collect();
+            for &g in guards {
+                used.extend(eg.analysis.canon.g.free(g));
+            }
+            for (m, &f) in term.args.iter().enumerate() {
+                if m != n {
+                    used.extend(&eg[f].data.free);
+                }
+            }
+            let mut taken = used.clone();
+            taken.extend(&below.iter().copied().collect());
+            let mut names: Vec<(AxisId, NodeId)> = Vec::new();
+            let mut all: Vec<AxisId> = axes.to_vec();
+            for &a in below {
+                if used.contains(a) {
+                    let new = eg.analysis.fresh(a, &taken);
+                    taken.insert(new);
+                    names.push((a, eg.analysis.index(new)?));
+                    all.push(new);
+                } else {
+                    all.push(a);
+                }
+            }
+            let mut gs: Vec<NodeId> = guards.to_vec();
+            for &g in conditions {
+                gs.push(eg.analysis.canon.substitute(g, &names)?);
+            }
+            let mut fs: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
+            for &f in &inner.args {
+                fs.push(build::sub(eg, f, &names)?);
+            }
+            let to = build::ein(eg, &all, &gs, &fs)?;
+            found.push(Found { inner: vec![(n, inner.clone())], to });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,71 @@
+//! Rules: what is equal to what, and when.
+//!
+//! A rule is a line of mathematics with a function that finds its instances at one node of the e-graph. Its *conditions* make it sound and
+//! are checked always; its *guard* says where it is worth the trouble, and may change without making anything wrong.
+
+mod algebra;
+mod blocks;
+mod push;
+
+use super::term::Term;
+use super::workshop::Eg;
+use egg::Id;
+use weft_ir::graph::Error;
+
+/// What a rule does to the rounding of results.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rounding {
+    /// The same operations on the same numbers.
+    Exact,
+    /// Sums in another order: n roundings either way.
+    Reassociates,
+    /// In range only because of facts about exponents or signs, which are among the conditions.
+    Bounded,
+}
+
+/// A family of equalities.
+pub struct Rule {
+    /// The name, in derivations and options.
+    pub name: &'static str,
+    /// The equality.
+    pub mathematics: &'static str,
+    /// What makes it sound.
+    pub conditions: &'static [&'static str],
+    /// What makes it worthwhile.
+    pub guard: &'static str,
+    /// What it does to rounding.
+    pub rounding: Rounding,
+    /// A worked example, before and after.
+    pub example: (&'static str, &'static str),
+    /// Finds instances at a node.
+    pub apply: fn(&mut Eg, Id, &Term) -> Result<Vec<Found>, Error>,
+}
+
+/// An instance: the node, with some children as the terms that were matched, equals another class.
+pub struct Found {
+    /// Children that were looked into: their number, and the term that was found there.
+    pub inner: Vec<(usize, Term)>,
+    /// What it is equal to.
+    pub to: Id,
+}
+
+impl Found {
+    /// An instance that looks at the node alone.
+    pub fn plain(to: Id) -> Self {
+        Self { inner: Vec::new(), to }
+    }
+}
+
+/// All rules, in the order in which they are tried.
+pub const RULES: &[&Rule] = &[
+    &push::PUSH,
+    &algebra::FLATTEN,
+    &blocks::NEAR_FAR,
+    &blocks::BLOCKS,
+    &blocks::PREFIX,
+];
+
+/// The terms of a class.
+pub fn terms(eg: &Eg, class: Id) -> Vec<Term> {
+    eg[class].nodes.clone()
+}

@@ -1,0 +1,105 @@
+//! Substitution moves inwards.
+
+use super::{Found, Rounding, Rule, terms};
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::Eg;
+use egg::Id;
+use weft_ir::graph::{AxisId, AxisSet, Error, NodeId, Op};
+
+pub(super) const PUSH: Rule = Rule {
+    name: "substitute",
+    mathematics: "f(a, b)[x := i] = f(a[x := i], b[x := i]); (sum over y of F)[x := i] = sum over y of F[x := i]",
+    conditions: &["y is not x and does not occur in i, or is renamed", "a recurrence over x, or over an axis in i, is read as it is"],
+    guard: "not into values of one long axis that are stored anyway",
+    rounding: Rounding::Exact,
+    example: ("exp(s)[j := 64*m + l]", "exp(s[j := 64*m + l])"),
+    apply: push,
+};
+
+fn push(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Sub { axes, at } = &term.head else { return Ok(Vec::new()) };
+    let body = term.args[0];
+    let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();
+    let facts = eg[body].data.clone();
+    let mut found = Vec::new();
+    if let Some(l) = facts.leaf {
+        let node = eg.analysis.canon.substitute(l, &map)?;
+        let to = build::leaf(eg, node);
+        found.push(Found { inner: vec![(0, Term::new(Head::Leaf(l), &[]))], to });
+        return Ok(found);
+    }
+    let long = facts.free.iter().filter(|&a| eg.analysis.is_long(a)).count();
+    if facts.heavy && long <= 1 {
+        return Ok(found);
+    }
+    for inner in terms(eg, body) {
+        if let Some(to) = pushed(eg, &inner, &map)? {
+            found.push(Found { inner: vec![(0, inner)], to });
+        }
+    }
+    Ok(found)
+}
+
+fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Result<Option<Id>, Error> {
+    let mut in_positions = AxisSet::new();
+    for &(a, p) in map {
+        in_positions.extend(eg.analysis.canon.g.free(p));
+        in_positions.insert(a);
+    }
+    let each = |eg: &mut Eg, args: &[Id], map: &[(AxisId, NodeId)]| {
+        args.iter().map(|&a| build::sub(eg, a, map)).collect::<Result<Vec<Id>, Error>>()
+    };
+    Ok(match &term.head {
+        Head::Map(f) => {
+            let args = each(eg, &term.args, map)?;
+            Some(build::map(eg, *f, &args)?)
+        }
+        Head::Ein { axes, guards } => {
+            // Bound axes that would be captured get other names.
+            let mut taken = in_positions.clone();
+            taken.extend(&axes.iter().copied().collect());
+            let mut names: Vec<(AxisId, NodeId)> = Vec::new();
+            let mut bound = Vec::new();
+            for &a in axes {
+                if in_positions.contains(a) {
+                    let new = eg.analysis.fresh(a, &taken);
+                    taken.insert(new);
+                    names.push((a, eg.analysis.index(new)?));
+                    bound.push(new);
+                } else {
+                    bound.push(a);
+                }
+            }
+            let map: Vec<(AxisId, NodeId)> =
+                map.iter().copied().filter(|(a, _)| !axes.contains(a)).chain(names).collect();
+            let mut gs = Vec::new();
+            for &g in guards {
+                gs.push(eg.analysis.canon.substitute(g, &map)?);
+            }
+            let args = each(eg, &term.args, &map)?;
+            Some(build::ein(eg, &bound, &gs, &args)?)
+        }
+        Head::Sub { axes, at } => {
+            let inner = eg[term.args[0]].data.free.clone();
+            let mut all = Vec::new();
+            for (&a, &p) in axes.iter().zip(at) {
+                all.push((a, eg.analysis.canon.substitute(p, map)?));
+            }
+            all.extend(map.iter().copied().filter(|(a, _)| !axes.contains(a) && inner.contains(*a)));
+            Some(build::sub(eg, term.args[0], &all)?)
+        }
+        Head::Scan { axis, reverse } => {
+            if in_positions.contains(*axis) {
+                return Ok(None);
+            }
+            let args = each(eg, &term.args, map)?;
+            Some(build::scan(eg, *axis, *reverse, args[0], args.get(1).copied()))
+        }
+        Head::Other(Op::Cast(t)) => {
+            let args = each(eg, &term.args, map)?;
+            Some(eg.add_uncanonical(Term::new(Head::Other(Op::Cast(*t)), &args)))
+        }
+        Head::Leaf(_) | Head::Other(_) => None,
+    })
+}

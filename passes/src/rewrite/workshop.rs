@@ -1,0 +1,244 @@
+//! What rules share: the workshop in which leaves are made, axes of blocks, and facts about classes.
+
+use super::term::{Head, Leaves, Term};
+use crate::canon::{Canon, IntForm};
+use egg::{Analysis, DidMerge, EGraph, Id};
+use rustc_hash::FxHashMap;
+use weft_ir::DType;
+use weft_ir::graph::prove::Prover;
+use weft_ir::graph::{AxisId, AxisSet, DomainId, Error, Extent, MapFn, NodeId, Op};
+
+/// The e-graph of a layer.
+pub type Eg = EGraph<Term, Workshop>;
+
+/// What is known of all terms of a class.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Facts {
+    /// Axes on which the value may depend: those free in every term of the class.
+    pub free: AxisSet,
+    /// Element type.
+    pub dtype: DType,
+    /// A term of the workshop that is equal, if one is.
+    pub leaf: Option<NodeId>,
+    /// Is there a reduction in its terms?
+    pub heavy: bool,
+}
+
+/// An axis split into blocks of a constant length: position `x` is `length * block + place`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Blocks {
+    /// Axis of blocks.
+    pub block: AxisId,
+    /// Axis of places in a block.
+    pub place: AxisId,
+    /// How many places.
+    pub length: i64,
+}
+
+/// Makes leaves and axes, and answers questions about them.
+pub struct Workshop {
+    /// The graph in which leaves are.
+    pub canon: Canon,
+    /// The length of blocks in this run.
+    pub length: i64,
+    domains: FxHashMap<(DomainId, bool), DomainId>,
+    places: Option<DomainId>,
+    split: FxHashMap<(DomainId, bool, usize), Blocks>,
+    fresh: FxHashMap<(DomainId, usize), AxisId>,
+}
+
+impl Workshop {
+    /// A workshop over a canonical graph.
+    pub fn new(canon: Canon, length: i64) -> Self {
+        Self {
+            canon,
+            length,
+            domains: FxHashMap::default(),
+            places: None,
+            split: FxHashMap::default(),
+            fresh: FxHashMap::default(),
+        }
+    }
+
+    /// The position on an axis.
+    pub fn index(&mut self, axis: AxisId) -> Result<NodeId, Error> {
+        self.canon.make(&Op::Index(axis), &[])
+    }
+
+    /// Axes for the blocks of an axis of `domain`, other than those in `taken`. Only complete blocks, unless `partial`: then the last
+    /// block may have places beyond the end.
+    pub fn blocks(&mut self, domain: DomainId, partial: bool, taken: &AxisSet) -> Blocks {
+        for n in 0.. {
+            let key = (domain, partial, n);
+            let known = self.split.get(&key).copied();
+            let blocks = known.unwrap_or_else(|| self.make_blocks(domain, partial, n));
+            self.split.insert(key, blocks);
+            if !taken.contains(blocks.block) && !taken.contains(blocks.place) {
+                return blocks;
+            }
+        }
+        unreachable!("there are more axes than are taken")
+    }
+
+    fn make_blocks(&mut self, domain: DomainId, partial: bool, n: usize) -> Blocks {
+        let length = self.length;
+        let base = self.canon.g.domain(domain).clone();
+        let blocks = *self.domains.entry((domain, partial)).or_insert_with(|| {
+            let name = self.canon.unused_name(&format!("{}{}", base.name, if partial { "blocks" } else { "block" }));
+            let add = if partial { length - 1 } else { 0 };
+            self.canon.add_domain(&name, Extent::Derived { base: domain, mul: 1, add, div: length })
+        });
+        let places = match self.places {
+            Some(p) => p,
+            None => {
+                let name = self.canon.unused_name("place");
+                let p = self.canon.add_domain(&name, Extent::Const(length));
+                self.places = Some(p);
+                p
+            }
+        };
+        let number = if n == 0 { String::new() } else { n.to_string() };
+        let block_name = format!("{}{number}", self.canon.g.domain(blocks).name);
+        let place_name = format!("{}{number}", self.canon.g.domain(places).name);
+        Blocks {
+            block: self.canon.g.add_axis(&block_name, blocks),
+            place: self.canon.g.add_axis(&place_name, places),
+            length,
+        }
+    }
+
+    /// An axis over the domain of `like` that is not in `taken`.
+    pub fn fresh(&mut self, like: AxisId, taken: &AxisSet) -> AxisId {
+        let domain = self.canon.g.axis(like).domain;
+        for n in 0.. {
+            let axis = *self.fresh.entry((domain, n)).or_insert_with(|| {
+                let name = format!("{}_{}", self.canon.g.domain(domain).name, n + 1);
+                self.canon.g.add_axis(&name, domain)
+            });
+            if !taken.contains(axis) {
+                return axis;
+            }
+        }
+        unreachable!("there are more axes than are taken")
+    }
+
+    /// Does the extent of an axis grow with time?
+    pub fn is_long(&self, axis: AxisId) -> bool {
+        self.canon.is_long(axis)
+    }
+
+    /// Is an axis one of positions, not of blocks of them?
+    pub fn is_base(&self, axis: AxisId) -> bool {
+        self.is_long(axis) && !matches!(self.canon.g.extent(axis), Extent::Derived { .. })
+    }
+
+    /// Conditions as a list in canonical order, without those that others imply; none if they contradict one another.
+    pub fn simplified(&mut self, guards: &[NodeId]) -> Result<Option<Leaves>, Error> {
+        let all = self.canon.all(guards)?;
+        if self.canon.known(all) == Some(false) {
+            return Ok(None);
+        }
+        let mut left = self.canon.conjuncts(all);
+        if self.prover(&left).contradictory() {
+            return Ok(None);
+        }
+        let mut n = left.len();
+        while n > 0 {
+            n -= 1;
+            let g = left.remove(n);
+            if !self.prover(&left).implies(g) {
+                left.insert(n, g);
+            }
+        }
+        Ok(Some(left.into_iter().collect()))
+    }
+
+    /// Facts that hold where guards do.
+    pub fn prover(&self, guards: &[NodeId]) -> Prover<'_> {
+        guards.iter().fold(Prover::new(&self.canon.g), |p, &g| p.assume(g, true))
+    }
+
+    /// A condition `form >= 0` as its form.
+    pub fn at_least_zero(&self, guard: NodeId) -> Option<IntForm> {
+        match self.canon.comparison(guard) {
+            Some((MapFn::Le, form)) => Some(form),
+            _ => None,
+        }
+    }
+
+    /// Do the integer terms of a form mention an axis, other than as the position on it?
+    pub fn hides(&self, form: &IntForm, axis: AxisId) -> bool {
+        form.terms().any(|(&v, _)| *self.canon.g.op(v) != Op::Index(axis) && self.canon.g.free(v).contains(axis))
+    }
+
+    /// The coefficient of the position on an axis.
+    pub fn coefficient(&self, form: &IntForm, axis: AxisId) -> i64 {
+        form.terms().find(|&(&v, _)| *self.canon.g.op(v) == Op::Index(axis)).map_or(0, |(_, c)| c)
+    }
+
+    fn facts_of(&self, term: &Term, of: impl Fn(Id) -> Facts) -> Facts {
+        let g = &self.canon.g;
+        let args: Vec<Facts> = term.args.iter().map(|&a| of(a)).collect();
+        let mut free = AxisSet::new();
+        for a in &args {
+            free.extend(&a.free);
+        }
+        let dtype = args.iter().map(|a| a.dtype).reduce(|a, b| a.join(b).unwrap_or(a)).unwrap_or(DType::Float);
+        let mut facts = Facts { free, dtype, leaf: None, heavy: args.iter().any(|a| a.heavy) };
+        match &term.head {
+            Head::Leaf(n) => {
+                let heavy = self.canon.is_heavy(*n);
+                return Facts { free: g.free(*n).clone(), dtype: g.dtype(*n), leaf: Some(*n), heavy };
+            }
+            Head::Map(_) => {}
+            Head::Ein { axes, guards } => {
+                for &x in guards {
+                    facts.free.extend(g.free(x));
+                }
+                for &a in axes {
+                    facts.free.remove(a);
+                }
+                facts.heavy |= !axes.is_empty();
+            }
+            Head::Sub { axes, at } => {
+                let body = facts.free.clone();
+                for &a in axes {
+                    facts.free.remove(a);
+                }
+                for (&a, &p) in axes.iter().zip(at) {
+                    if body.contains(a) {
+                        facts.free.extend(g.free(p));
+                    }
+                }
+            }
+            Head::Scan { axis, .. } => {
+                facts.free.insert(*axis);
+                facts.heavy = true;
+            }
+            Head::Other(op) => {
+                for &a in op.bound() {
+                    facts.free.remove(a);
+                }
+                facts.heavy = true;
+            }
+        }
+        facts
+    }
+}
+
+impl Analysis<Term> for Workshop {
+    type Data = Facts;
+
+    fn make(egraph: &mut Eg, term: &Term, _: Id) -> Facts {
+        egraph.analysis.facts_of(term, |id| egraph[id].data.clone())
+    }
+
+    fn merge(&mut self, a: &mut Facts, b: Facts) -> DidMerge {
+        let free: AxisSet = a.free.iter().filter(|&x| b.free.contains(x)).collect();
+        let merged =
+            Facts { free, dtype: a.dtype, leaf: a.leaf.min(b.leaf).or(a.leaf).or(b.leaf), heavy: a.heavy && b.heavy };
+        let changed = DidMerge(merged != *a, merged != b);
+        *a = merged;
+        changed
+    }
+}
