@@ -35,6 +35,7 @@ mod ints;
 mod members;
 mod rebuild;
 mod reused;
+mod signs;
 pub mod sums;
 
 use crate::canon::colours::Colours;

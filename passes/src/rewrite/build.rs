@@ -125,6 +125,20 @@ pub fn sub(eg: &mut Eg, body: Id, map: &[(AxisId, NodeId)]) -> Result<Id, Error>
     Ok(eg.add_uncanonical(Term::new(head, &[body])))
 }
 
+/// All axes that a term mentions outside its binders: those it binds, and those free in its children and guards.
+pub fn mentioned(eg: &Eg, term: &Term) -> AxisSet {
+    let mut all: AxisSet = term.bound().iter().copied().collect();
+    for &a in &term.args {
+        all.extend(&eg[a].data.free);
+    }
+    if let Head::Ein { guards: leaves, .. } | Head::Sub { at: leaves, .. } = &term.head {
+        for &n in leaves {
+            all.extend(eg.analysis.canon.g.free(n));
+        }
+    }
+    all
+}
+
 /// A linear recurrence: `addend`, and what of the last state is kept.
 pub fn scan(eg: &mut Eg, axis: AxisId, reverse: bool, addend: Id, kept: Option<Id>) -> Id {
     let args: Vec<Id> = [Some(addend), kept].into_iter().flatten().collect();

@@ -43,7 +43,8 @@ pub fn saturate(eg: &mut Eg) -> Result<Vec<String>, Error> {
             return Ok(notes);
         }
     }
-    notes.push(format!("not saturated after {ROUNDS} rounds"));
+    let counts: Vec<String> = RULES.iter().zip(&tally).map(|(r, n)| format!("{} {n}", r.name)).collect();
+    notes.push(format!("not saturated after {ROUNDS} rounds, {} nodes: {}", eg.total_size(), counts.join(", ")));
     Ok(notes)
 }
 

@@ -44,7 +44,7 @@ fn flatten(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
                 }
             }
             let mut taken = used.clone();
-            taken.extend(&below.iter().copied().collect());
+            taken.extend(&build::mentioned(eg, &inner));
             let mut names: Vec<(AxisId, NodeId)> = Vec::new();
             let mut all: Vec<AxisId> = axes.to_vec();
             for &a in below {

@@ -1,6 +1,6 @@
 //! The past in blocks: what is near is summed one by one, what is far block by block, and sums over all blocks before one are carried.
 
-use super::{Found, Rounding, Rule};
+use super::{Found, Rounding, Rule, decay};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -63,15 +63,31 @@ fn before(w: &Workshop, axes: &[AxisId], guard: NodeId, at: usize) -> Option<Bef
     fits.then_some(Before { guard: at, x, y, w: -form.constant() })
 }
 
+/// Does no other guard relate `x` to a long axis?
+fn is_only(w: &Workshop, guards: &[NodeId], at: usize, x: AxisId) -> bool {
+    let relates = |g: NodeId| {
+        let free = w.canon.g.free(g);
+        free.contains(x) && free.iter().any(|a| a != x && w.is_long(a))
+    };
+    guards.iter().enumerate().all(|(n, &g)| n == at || !relates(g))
+}
+
 fn near_far(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for (at, &g) in guards.iter().enumerate() {
         let Some(b) = before(&eg.analysis, axes, g, at) else { continue };
         let both = |free: &AxisSet| free.contains(b.x) && free.contains(b.y);
-        let apart = term.args.iter().all(|&f| !both(&eg[f].data.free));
-        let free = |n: usize| eg.analysis.canon.g.free(guards[n]);
-        let alone = (0..guards.len()).all(|n| n == b.guard || !both(free(n)));
+        let mut apart = true;
+        for &f in &term.args {
+            if both(&eg[f].data.free) {
+                apart &= match decay::decay(eg, f, b.y, b.x) {
+                    Some(e) => decay::falls(eg, e, b.y, b.x)?,
+                    None => false,
+                };
+            }
+        }
+        let alone = is_only(&eg.analysis, guards, b.guard, b.x);
         if !apart || !alone {
             continue;
         }
@@ -117,11 +133,11 @@ fn blocks(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             continue;
         }
         for (at, &g) in guards.iter().enumerate() {
-            let Some(n) = whole_blocks(&mut eg.analysis, g, x, length)? else { continue };
-            let mut taken: AxisSet = axes.iter().copied().collect();
-            for &f in &term.args {
-                taken.extend(&eg[f].data.free);
+            if !is_only(&eg.analysis, guards, at, x) {
+                continue;
             }
+            let Some(n) = whole_blocks(&mut eg.analysis, g, x, length)? else { continue };
+            let taken = build::mentioned(eg, term);
             let domain = eg.analysis.canon.g.axis(x).domain;
             let b = eg.analysis.blocks(domain, false, &taken);
             let w = &mut eg.analysis;
@@ -206,14 +222,27 @@ fn carried(
     if axes.iter().any(|&a| w.canon.g.free(last_term).contains(a)) {
         return Ok(None);
     }
+    // Decays up to the end of the last block are carried as a decay of the state.
+    let mut kept: Vec<Id> = Vec::new();
+    let mut factors: Vec<Id> = Vec::new();
+    for &f in &term.args {
+        match decayed(eg, f, m, &last, guards)? {
+            Some((inside, step)) => {
+                factors.push(inside);
+                kept.push(step);
+            }
+            None => factors.push(f),
+        }
+    }
+    let kept = if kept.is_empty() { None } else { Some(build::ein(eg, &[], &[], &kept)?) };
     // Everything that mentions m, and axes that only that mentions.
-    let mut inner: Vec<bool> = term.args.iter().map(|&f| eg[f].data.free.contains(m)).collect();
+    let mut inner: Vec<bool> = factors.iter().map(|&f| eg[f].data.free.contains(m)).collect();
     let others: Vec<NodeId> = guards.iter().copied().enumerate().filter(|&(k, _)| k != at).map(|(_, g)| g).collect();
     let mut inside: Vec<bool> = others.iter().map(|&g| eg.analysis.canon.g.free(g).contains(m)).collect();
     // What shares a long bound axis with it comes along.
     loop {
         let mut bound = AxisSet::new();
-        for (&f, &i) in term.args.iter().zip(&inner) {
+        for (&f, &i) in factors.iter().zip(&inner) {
             if i {
                 bound.extend(&eg[f].data.free);
             }
@@ -224,7 +253,7 @@ fn carried(
             }
         }
         let tied = |free: &AxisSet| free.iter().any(|a| a != m && axes.contains(&a) && bound.contains(a) && eg.analysis.is_long(a));
-        let more: Vec<bool> = term.args.iter().map(|&f| tied(&eg[f].data.free)).collect();
+        let more: Vec<bool> = factors.iter().map(|&f| tied(&eg[f].data.free)).collect();
         let grown: Vec<bool> = inner.iter().zip(&more).map(|(a, b)| *a || *b).collect();
         if grown == inner {
             break;
@@ -233,7 +262,7 @@ fn carried(
     }
     let outer: AxisSet = {
         let mut free = AxisSet::new();
-        for (&f, &i) in term.args.iter().zip(&inner) {
+        for (&f, &i) in factors.iter().zip(&inner) {
             if !i {
                 free.extend(&eg[f].data.free);
             }
@@ -250,19 +279,55 @@ fn carried(
         inside[k] |= private.iter().any(|&a| eg.analysis.canon.g.free(g).contains(a));
     }
     let pick = |flags: &[bool], want: bool| -> Vec<usize> { (0..flags.len()).filter(|&k| flags[k] == want).collect() };
-    let body_factors: Vec<Id> = pick(&inner, true).into_iter().map(|k| term.args[k]).collect();
+    let body_factors: Vec<Id> = pick(&inner, true).into_iter().map(|k| factors[k]).collect();
     let body_guards: Vec<NodeId> = pick(&inside, true).into_iter().map(|k| others[k]).collect();
     let body = build::ein(eg, &private, &body_guards, &body_factors)?;
     let free = eg[body].data.free.clone();
     if !free.contains(m) || free.iter().any(|a| a != m && eg.analysis.is_long(a)) {
         return Ok(None);
     }
-    let state = build::scan(eg, m, false, body, None);
+    let state = build::scan(eg, m, false, body, kept);
     let read = build::sub(eg, state, &[(m, last_term)])?;
     let mut gs: Vec<NodeId> = pick(&inside, false).into_iter().map(|k| others[k]).collect();
     gs.push(eg.analysis.canon.at_least_zero(&last)?);
-    let mut fs: Vec<Id> = pick(&inner, false).into_iter().map(|k| term.args[k]).collect();
+    let mut fs: Vec<Id> = pick(&inner, false).into_iter().map(|k| factors[k]).collect();
     fs.push(read);
     let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != m && !private.contains(&a)).collect();
     Ok(Some(build::ein(eg, &left, &gs, &fs)?))
+}
+
+/// A factor that is a decay from the end of block `last` back to a position in block `m <= last`: the decay from the end of that block, and
+/// the decay over the whole of block `m`.
+fn decayed(
+    eg: &mut Eg,
+    factor: Id,
+    m: AxisId,
+    last: &IntForm,
+    guards: &[NodeId],
+) -> Result<Option<(Id, Id)>, Error> {
+    if !eg[factor].data.free.contains(m) {
+        return Ok(None);
+    }
+    let length = eg.analysis.length;
+    for d in decay::decay_between(eg, factor)? {
+        let w = &mut eg.analysis;
+        let (Some(late), Some(early)) = (w.canon.int_form(d.late.1), w.canon.int_form(d.early.1)) else { continue };
+        let here = IntForm::var(w.index(m)?);
+        let end_of = |f: &IntForm| f.scaled(length).and_then(|f| f.offset(length - 1));
+        let (Some(end), Some(own)) = (end_of(last), end_of(&here)) else { continue };
+        let same = late.checked_add(&end, -1).and_then(|f| f.as_constant()) == Some(0);
+        // early <= the end of block m
+        let Some(room) = own.checked_add(&early, -1) else { continue };
+        let room = w.canon.at_least_zero(&room)?;
+        let within = w.canon.known(room) == Some(true) || w.prover(guards).implies(room);
+        let Some(before) = here.scaled(length).and_then(|f| f.offset(-1)) else { continue };
+        let (own, before) = (w.canon.int_term(&own)?, w.canon.int_term(&before)?);
+        if !same || !within || !decay::falls(eg, d.exponent, d.late.0, d.early.0)? {
+            continue;
+        }
+        let inside = build::sub(eg, d.exponent, &[d.late_at(own), d.early])?;
+        let step = build::sub(eg, d.exponent, &[d.late_at(own), d.early_at(before)])?;
+        return Ok(Some((build::map(eg, MapFn::Exp, &[inside])?, build::map(eg, MapFn::Exp, &[step])?)));
+    }
+    Ok(None)
 }

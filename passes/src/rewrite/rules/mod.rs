@@ -5,7 +5,9 @@
 
 mod algebra;
 mod blocks;
+mod decay;
 mod push;
+mod window;
 
 use super::term::Term;
 use super::workshop::Eg;
@@ -61,6 +63,8 @@ pub const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
     &blocks::NEAR_FAR,
+    &decay::ANCHOR,
+    &window::WITHIN,
     &blocks::BLOCKS,
     &blocks::PREFIX,
 ];

@@ -58,7 +58,7 @@ fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Result<Option<I
         Head::Ein { axes, guards } => {
             // Bound axes that would be captured get other names.
             let mut taken = in_positions.clone();
-            taken.extend(&axes.iter().copied().collect());
+            taken.extend(&build::mentioned(eg, term));
             let mut names: Vec<(AxisId, NodeId)> = Vec::new();
             let mut bound = Vec::new();
             for &a in axes {

@@ -1,0 +1,230 @@
+//! Decays: exponentials of what adds up along time.
+//!
+//! `A(t, j)` adds up if `A(t, j) = A(t, e) + A(e, j)` for every `j <= e <= t`: a multiple of `t - j`, a sum over the positions between `j` and
+//! `t`, sums of such. Its exponential then splits at the end of a block into a part of the row and a part of the block. All
+//! exponents are at most 0 and stay so, since the place of the split lies between the two: nothing overflows.
+
+use super::{Found, Rounding, Rule, terms};
+use crate::canon::IntForm;
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::Eg;
+use egg::Id;
+use weft_ir::graph::{AxisId, Error, MapFn, NodeId, Op};
+
+pub(super) const ANCHOR: Rule = Rule {
+    name: "decay up to a block",
+    mathematics: "exp(A(y, x)) = exp(A(y, e)) exp(A(e, x)) for x <= e <= y",
+    conditions: &["A adds up along time", "A is nowhere positive for x <= y", "the guards say x <= e, and e <= y"],
+    guard: "e is the end of a block",
+    rounding: Rounding::Bounded,
+    example: (
+        "sum(j: exp(c * (t - j)) * k[j] where j < 64*n)",
+        "exp(c * (t - (64*n - 1))) * sum(j: exp(c * (64*n - 1 - j)) * k[j] where j < 64*n)",
+    ),
+    apply: anchor,
+};
+
+/// How deep a term is looked into.
+const DEPTH: u32 = 6;
+
+/// Does a class add up along time between positions on `early` and `late`?
+pub(super) fn adds_up(eg: &Eg, id: Id, late: AxisId, early: AxisId) -> bool {
+    adds(eg, id, late, early, DEPTH)
+}
+
+fn adds(eg: &Eg, id: Id, late: AxisId, early: AxisId, depth: u32) -> bool {
+    let free = &eg[id].data.free;
+    if depth == 0 || !free.contains(late) || !free.contains(early) {
+        return false;
+    }
+    let g = &eg.analysis.canon.g;
+    let without = |f: Id| !eg[f].data.free.contains(late) && !eg[f].data.free.contains(early);
+    let without_leaf = |n: NodeId| !g.free(n).contains(late) && !g.free(n).contains(early);
+    eg[id].nodes.iter().any(|t| match &t.head {
+        Head::Leaf(n) => matches!(g.op(*n), Op::Cast(_)) && distance(eg, g.args(*n)[0], late, early),
+        Head::Other(Op::Cast(_)) => eg[t.args[0]].data.leaf.is_some_and(|n| distance(eg, n, late, early)),
+        Head::Map(MapFn::Add) => t.args.iter().all(|&a| adds(eg, a, late, early, depth - 1)),
+        Head::Ein { axes, guards } if axes.is_empty() => {
+            let own: Vec<Id> = t.args.iter().copied().filter(|&a| !without(a)).collect();
+            guards.is_empty() && own.len() == 1 && adds(eg, own[0], late, early, depth - 1)
+        }
+        Head::Ein { axes, guards } => {
+            let between: Vec<NodeId> = guards.iter().copied().filter(|&x| !without_leaf(x)).collect();
+            t.args.iter().all(|&a| without(a)) && axes.iter().any(|&i| window(eg, &between, i, late, early))
+        }
+        _ => false,
+    })
+}
+
+/// Is an integer a multiple of `late - early`?
+fn distance(eg: &Eg, n: NodeId, late: AxisId, early: AxisId) -> bool {
+    let w = &eg.analysis;
+    let Some(form) = w.canon.int_form(n) else { return false };
+    let c = w.coefficient(&form, late);
+    form.terms().count() == 2 && form.constant() == 0 && c != 0 && w.coefficient(&form, early) == -c
+}
+
+/// Do two guards say that `i` runs over the positions from one to the other, either end counted once?
+fn window(eg: &Eg, guards: &[NodeId], i: AxisId, late: AxisId, early: AxisId) -> bool {
+    let w = &eg.analysis;
+    let [a, b] = *guards else { return false };
+    let (Some(a), Some(b)) = (w.at_least_zero(a), w.at_least_zero(b)) else { return false };
+    let is = |f: &IntForm, up: AxisId, down: AxisId| {
+        f.terms().count() == 2 && w.coefficient(f, up) == 1 && w.coefficient(f, down) == -1
+    };
+    let one = |lo: &IntForm, hi: &IntForm| {
+        is(lo, i, early) && is(hi, late, i) && lo.constant() + hi.constant() == -1
+    };
+    one(&a, &b) || one(&b, &a)
+}
+
+/// The sign of a class where guards hold.
+pub(super) fn sign(eg: &Eg, id: Id, guards: &[NodeId]) -> Option<i32> {
+    sign_within(eg, id, guards, DEPTH)
+}
+
+fn sign_within(eg: &Eg, id: Id, guards: &[NodeId], depth: u32) -> Option<i32> {
+    if depth == 0 {
+        return None;
+    }
+    let of = |a: Id| sign_within(eg, a, guards, depth - 1);
+    eg[id].nodes.iter().find_map(|t| match &t.head {
+        Head::Leaf(n) => eg.analysis.canon.sign(*n, guards),
+        Head::Other(Op::Cast(_)) => {
+            let n = eg[t.args[0]].data.leaf?;
+            let p = eg.analysis.prover(guards);
+            let form = p.form_of(n)?;
+            if p.proves(&form) {
+                Some(1)
+            } else {
+                form.scaled(-1).is_some_and(|f| p.proves(&f)).then_some(-1)
+            }
+        }
+        Head::Map(MapFn::Exp) => Some(1),
+        Head::Map(MapFn::Add) => {
+            let first = of(t.args[0])?;
+            t.args[1..].iter().all(|&a| of(a) == Some(first)).then_some(first)
+        }
+        Head::Ein { .. } => t.args.iter().try_fold(1, |s, &a| Some(s * of(a)?)),
+        _ => None,
+    })
+}
+
+/// Is what adds up nowhere positive, whatever positions it is between, as long as they are in order?
+pub(super) fn falls(eg: &mut Eg, exponent: Id, late: AxisId, early: AxisId) -> Result<bool, Error> {
+    let w = &mut eg.analysis;
+    let (x, y) = (w.index(early)?, w.index(late)?);
+    let ordered = w.canon.map(MapFn::Le, &[x, y])?;
+    Ok(sign(eg, exponent, &[ordered]) == Some(-1))
+}
+
+/// A decay: an exponential of what adds up between two positions.
+pub(super) struct Decay {
+    /// What adds up, between `late` and `early`.
+    pub(super) exponent: Id,
+    /// The later position.
+    pub(super) late: (AxisId, NodeId),
+    /// The earlier one.
+    pub(super) early: (AxisId, NodeId),
+}
+
+impl Decay {
+    /// The same with another later position.
+    pub(super) fn late_at(&self, position: NodeId) -> (AxisId, NodeId) {
+        (self.late.0, position)
+    }
+
+    /// The same with another earlier position.
+    pub(super) fn early_at(&self, position: NodeId) -> (AxisId, NodeId) {
+        (self.early.0, position)
+    }
+}
+
+/// A factor as a decay between any two positions.
+pub(super) fn decay_between(eg: &mut Eg, factor: Id) -> Result<Vec<Decay>, Error> {
+    let mut found = Vec::new();
+    for t in terms(eg, factor) {
+        if t.head != Head::Map(MapFn::Exp) {
+            continue;
+        }
+        for e in terms(eg, t.args[0]) {
+            let Head::Sub { axes, at } = &e.head else { continue };
+            let body = e.args[0];
+            for (n, &late) in axes.iter().enumerate() {
+                for (m, &early) in axes.iter().enumerate() {
+                    if n != m && adds_up(eg, body, late, early) {
+                        // Everything else that is replaced is replaced first.
+                        let rest: Vec<(AxisId, NodeId)> = axes
+                            .iter()
+                            .copied()
+                            .zip(at.iter().copied())
+                            .filter(|&(a, _)| a != late && a != early)
+                            .collect();
+                        let exponent = build::sub(eg, body, &rest)?;
+                        found.push(Decay { exponent, late: (late, at[n]), early: (early, at[m]) });
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The exponent of a factor that is a decay between the positions on two axes.
+pub(super) fn decay(eg: &Eg, factor: Id, late: AxisId, early: AxisId) -> Option<Id> {
+    let exps = eg[factor].nodes.iter().filter(|t| t.head == Head::Map(MapFn::Exp));
+    exps.map(|t| t.args[0]).find(|&e| adds_up(eg, e, late, early))
+}
+
+fn anchor(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (n, &factor) in term.args.iter().enumerate() {
+        let free = eg[factor].data.free.clone();
+        let base = |a: &AxisId| eg.analysis.is_base(*a);
+        let early: Vec<AxisId> = axes.iter().copied().filter(|&x| free.contains(x)).filter(base).collect();
+        let late: Vec<AxisId> = free.iter().filter(|y| !axes.contains(y)).filter(base).collect();
+        for &x in &early {
+            for &y in &late {
+                let Some(exponent) = decay(eg, factor, y, x) else { continue };
+                for &g in guards {
+                    let Some(end) = block_end(eg, g, x)? else { continue };
+                    // The end of the block is at or before the row.
+                    let w = &mut eg.analysis;
+                    let here = w.index(y)?;
+                    let before = w.canon.map(MapFn::Le, &[end, here])?;
+                    let holds = w.canon.known(before) == Some(true) || w.prover(guards).implies(before);
+                    if !holds || !falls(eg, exponent, y, x)? {
+                        continue;
+                    }
+                    let row = build::sub(eg, exponent, &[(x, end)])?;
+                    let block = build::sub(eg, exponent, &[(y, end)])?;
+                    let (row, block) = (build::map(eg, MapFn::Exp, &[row])?, build::map(eg, MapFn::Exp, &[block])?);
+                    let mut fs: Vec<Id> =
+                        term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
+                    fs.extend([row, block]);
+                    let to = build::ein(eg, axes, guards, &fs)?;
+                    found.push(Found::plain(to));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The `e` of a guard `x <= e` where `e` is the last position of a block.
+fn block_end(eg: &mut Eg, guard: NodeId, x: AxisId) -> Result<Option<NodeId>, Error> {
+    let w = &mut eg.analysis;
+    let Some(form) = w.at_least_zero(guard) else { return Ok(None) };
+    if w.coefficient(&form, x) != -1 || w.hides(&form, x) {
+        return Ok(None);
+    }
+    let here = IntForm::var(w.index(x)?);
+    let Some(end) = form.checked_add(&here, 1) else { return Ok(None) };
+    let (_, rest) = end.split_multiple(w.length);
+    if rest.as_constant() != Some(w.length - 1) {
+        return Ok(None);
+    }
+    Ok(Some(w.canon.int_term(&end)?))
+}

@@ -1,0 +1,157 @@
+//! Sums over the positions between two others, where both stand in one block: differences of sums from the start of the block.
+//!
+//! A difference of sums from the start of the *sequence* would cancel: both grow without bound. From the start of a block they hold at most
+//! one block's worth, and what a difference loses is a few roundings of that.
+
+use super::{Found, Rounding, Rule, terms};
+use crate::canon::IntForm;
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::Eg;
+use egg::Id;
+use weft_ir::graph::{AxisId, Error, MapFn, NodeId};
+
+pub(super) const WITHIN: Rule = Rule {
+    name: "sums within a block",
+    mathematics: "sum over x < i <= y of g[i] = C[y] - C[x], where C[i] = g[i] + (if i % L == 0 then 0 else C[i - 1])",
+    conditions: &["the guards say that x and y stand in one block: L*(y//L) <= x <= y", "g depends on i alone of the three"],
+    guard: "the sum stands in a sum over x",
+    rounding: Rounding::Reassociates,
+    example: (
+        "sum(j: exp(sum(i: g[i] where j < i <= t)) where t//64*64 <= j <= t)",
+        "sum(j: exp(C[t] - C[j]) where t//64*64 <= j <= t)",
+    ),
+    apply: within,
+};
+
+fn within(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for &x in axes {
+        if !eg.analysis.is_base(x) {
+            continue;
+        }
+        for y in rows(eg, guards, x)? {
+            let mut factors = Vec::with_capacity(term.args.len());
+            let mut changed = false;
+            for &f in &term.args {
+                let new = replaced(eg, f, x, y, 6)?;
+                changed |= new.is_some();
+                factors.push(new.unwrap_or(f));
+            }
+            if changed {
+                found.push(Found::plain(build::ein(eg, axes, guards, &factors)?));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Axes whose position stands in the block of `x`, and not before it.
+fn rows(eg: &mut Eg, guards: &[NodeId], x: AxisId) -> Result<Vec<AxisId>, Error> {
+    let w = &mut eg.analysis;
+    let domain = w.canon.g.axis(x).domain;
+    let mut candidates: Vec<AxisId> = Vec::new();
+    for &g in guards {
+        let free = w.canon.g.free(g).clone();
+        for y in free.iter().filter(|&y| y != x && free.contains(x)) {
+            if w.canon.g.axis(y).domain == domain && !candidates.contains(&y) {
+                candidates.push(y);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for y in candidates {
+        let length = w.canon.int(w.length)?;
+        let (here, row) = (w.index(x)?, w.index(y)?);
+        let block = w.canon.map(MapFn::IDiv, &[row, length])?;
+        let Some(start) = IntForm::var(block).scaled(w.length) else { continue };
+        let Some(after) = IntForm::var(here).checked_add(&start, -1) else { continue };
+        let after = w.canon.at_least_zero(&after)?;
+        let before = w.canon.map(MapFn::Le, &[here, row])?;
+        let p = w.prover(guards);
+        if p.implies(after) && p.implies(before) {
+            found.push(y);
+        }
+    }
+    Ok(found)
+}
+
+/// The class with sums between `x` and `y` as differences, if it has any.
+fn replaced(eg: &mut Eg, id: Id, x: AxisId, y: AxisId, depth: u32) -> Result<Option<Id>, Error> {
+    let free = &eg[id].data.free;
+    if depth == 0 || !free.contains(x) || !free.contains(y) {
+        return Ok(None);
+    }
+    for t in terms(eg, id) {
+        let each = |eg: &mut Eg, args: &[Id]| {
+            args.iter().map(|&a| replaced(eg, a, x, y, depth - 1)).collect::<Result<Vec<_>, Error>>()
+        };
+        let new = match &t.head {
+            Head::Map(f) => {
+                let args = each(eg, &t.args)?;
+                if args.iter().all(Option::is_none) {
+                    continue;
+                }
+                let args: Vec<Id> = args.iter().zip(&t.args).map(|(n, &a)| n.unwrap_or(a)).collect();
+                build::map(eg, *f, &args)?
+            }
+            Head::Ein { axes, guards } if axes.is_empty() => {
+                let args = each(eg, &t.args)?;
+                if args.iter().all(Option::is_none) {
+                    continue;
+                }
+                let args: Vec<Id> = args.iter().zip(&t.args).map(|(n, &a)| n.unwrap_or(a)).collect();
+                build::ein(eg, axes, guards, &args)?
+            }
+            Head::Ein { axes, guards } => match difference(eg, axes, guards, &t.args, x, y)? {
+                Some(d) => d,
+                None => continue,
+            },
+            _ => continue,
+        };
+        return Ok(Some(new));
+    }
+    Ok(None)
+}
+
+fn difference(
+    eg: &mut Eg,
+    axes: &[AxisId],
+    guards: &[NodeId],
+    factors: &[Id],
+    x: AxisId,
+    y: AxisId,
+) -> Result<Option<Id>, Error> {
+    let &[i] = axes else { return Ok(None) };
+    if factors.iter().any(|&f| eg[f].data.free.contains(x) || eg[f].data.free.contains(y)) {
+        return Ok(None);
+    }
+    // i - x - 1 >= 0 and y - i >= 0
+    let w = &mut eg.analysis;
+    let (here, early, late) = (w.index(i)?, w.index(x)?, w.index(y)?);
+    let after = w.canon.map(MapFn::Lt, &[early, here])?;
+    let before = w.canon.map(MapFn::Le, &[here, late])?;
+    let is = |g: NodeId| guards.contains(&g);
+    if guards.len() != 2 || !is(after) || !is(before) {
+        return Ok(None);
+    }
+    // C over the rows' own axis
+    let length = w.canon.int(w.length)?;
+    let place = w.canon.map(MapFn::Mod, &[late, length])?;
+    let zero = w.canon.int(0)?;
+    let goes_on = w.canon.map(MapFn::Ne, &[place, zero])?;
+    let mut own = Vec::new();
+    for &f in factors {
+        own.push(build::sub(eg, f, &[(i, late)])?);
+    }
+    let addend = build::ein(eg, &[], &[], &own)?;
+    let one = build::number(eg, 1.0)?;
+    let kept = build::ein(eg, &[], &[goes_on], &[one])?;
+    let upto = build::scan(eg, y, false, addend, Some(kept));
+    let earlier = build::sub(eg, upto, &[(y, early)])?;
+    let minus = build::number(eg, -1.0)?;
+    let earlier = build::ein(eg, &[], &[], &[minus, earlier])?;
+    Ok(Some(build::map(eg, MapFn::Add, &[upto, earlier])?))
+}
+
