@@ -40,11 +40,7 @@ impl Canon {
             Op::Cast(_) if self.g.dtype(args[0]).is_int() => {
                 let p = guards.iter().fold(Prover::new(&self.g), |p, &g| p.assume(g, true));
                 let form = p.form_of(args[0])?;
-                if p.proves(&form) {
-                    Some(1)
-                } else {
-                    form.scaled(-1).is_some_and(|f| p.proves(&f)).then_some(-1)
-                }
+                if p.proves(&form) { Some(1) } else { form.scaled(-1).is_some_and(|f| p.proves(&f)).then_some(-1) }
             }
             _ => None,
         };
@@ -73,11 +69,7 @@ impl Canon {
             }
             (low, high) = (low.min(v), high.max(v));
         }
-        if low >= 0.0 {
-            Some(1)
-        } else {
-            (high <= 0.0).then_some(-1)
-        }
+        if low >= 0.0 { Some(1) } else { (high <= 0.0).then_some(-1) }
     }
 
     /// The value of a term of positions and constants at a position; none if there is a sum in it.

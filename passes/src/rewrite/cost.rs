@@ -142,8 +142,7 @@ impl<'a> Cost<'a> {
 
     fn count(&self, axes: &AxisSet, guards: &[NodeId]) -> f64 {
         let g = &self.eg.analysis.canon.g;
-        let of: Vec<NodeId> =
-            guards.iter().copied().filter(|&x| g.free(x).iter().any(|a| axes.contains(a))).collect();
+        let of: Vec<NodeId> = guards.iter().copied().filter(|&x| g.free(x).iter().any(|a| axes.contains(a))).collect();
         self.points.count(axes, &of)
     }
 
@@ -158,7 +157,15 @@ impl<'a> Cost<'a> {
     }
 
     /// Tries each axis that is left as the next to be summed.
-    fn orders(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId], factors: &[AxisSet], paid: f64, best: &mut f64) {
+    fn orders(
+        &self,
+        free: &AxisSet,
+        axes: &[AxisId],
+        guards: &[NodeId],
+        factors: &[AxisSet],
+        paid: f64,
+        best: &mut f64,
+    ) {
         if paid >= *best {
             return;
         }

@@ -75,15 +75,28 @@ impl<'a> Points<'a> {
         for s in 0..SAMPLES {
             let mut env: FxHashMap<AxisId, i64> = FxHashMap::default();
             let mut weight = 1.0;
-            for (k, &a) in order.iter().enumerate() {
-                let extent = self.extent(a) as i64;
-                let (lo, hi) = if k < given { (0, extent - 1) } else { self.interval(a, extent, guards, &env) };
+            let mut left: Vec<AxisId> = order.clone();
+            for k in 0..order.len() {
+                // Next comes the axis that the conditions leave the least of: what is narrow only given another waits for it.
+                let outer = k < given;
+                let candidates = if outer { 0..1 } else { 0..left.len() };
+                let mut next = (f64::INFINITY, 0, (0, 0));
+                for n in candidates {
+                    let extent = self.extent(left[n]) as i64;
+                    let (lo, hi) = if outer { (0, extent - 1) } else { self.interval(left[n], extent, guards, &env) };
+                    let share = (hi - lo + 1).max(0) as f64 / extent as f64;
+                    if share < next.0 {
+                        next = (share, n, (lo, hi));
+                    }
+                }
+                let (_, n, (lo, hi)) = next;
+                let a = left.remove(n);
                 if hi < lo {
                     weight = 0.0;
                     break;
                 }
                 let n = (hi - lo + 1) as f64;
-                if k >= given {
+                if !outer {
                     weight *= n;
                 }
                 // A low-discrepancy sequence, another for each axis.

@@ -173,7 +173,8 @@ pub fn pruned(graph: &Graph) -> Result<Graph, Error> {
     for n in graph.ids() {
         if let Op::KthIndex { axis, guards } = graph.op(n) {
             let other = Op::KthValue { axis: *axis, guards: *guards };
-            let paired = graph.ids().any(|m| keep[m.index()] && *graph.op(m) == other && graph.args(m) == graph.args(n));
+            let paired =
+                graph.ids().any(|m| keep[m.index()] && *graph.op(m) == other && graph.args(m) == graph.args(n));
             keep[n.index()] |= paired && graph.args(n).iter().all(|a| keep[a.index()]);
         }
     }

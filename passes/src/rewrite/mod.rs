@@ -60,10 +60,13 @@ pub fn rewrite(graph: &Graph, settings: Settings, options: &Options) -> Result<R
             best = Some(found);
         }
     }
-    let unchanged =
-        || Rewritten { graph: graph.clone(), length: None, cost: (0.0, 0.0), notes: Vec::new() };
+    let unchanged = || Rewritten { graph: graph.clone(), length: None, cost: (0.0, 0.0), notes: Vec::new() };
     let best = best.unwrap_or_else(unchanged);
-    if best.cost.1 < best.cost.0 * 0.999 { Ok(best) } else { Ok(Rewritten { graph: graph.clone(), length: None, ..best }) }
+    if best.cost.1 < best.cost.0 * 0.999 {
+        Ok(best)
+    } else {
+        Ok(Rewritten { graph: graph.clone(), length: None, ..best })
+    }
 }
 
 fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<Rewritten, Error> {

@@ -1,6 +1,6 @@
 //! The past in blocks: what is near is summed one by one, what is far block by block, and sums over all blocks before one are carried.
 
-use super::{Found, Rounding, Rule, decay};
+use super::{Found, Rounding, Rule, decay, guards};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -88,30 +88,52 @@ fn near_far(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             }
         }
         let alone = is_only(&eg.analysis, guards, b.guard, b.x);
-        if !apart || !alone {
+        if !alone {
             continue;
         }
-        let start = block_start(&mut eg.analysis, b.y, b.w)?;
-        let here = IntForm::var(eg.analysis.index(b.x)?);
-        let Some((far, near)) = start
-            .checked_add(&here, -1)
-            .and_then(|f| f.offset(-1))
-            .zip(here.checked_add(&start, -1))
-        else {
-            continue;
-        };
-        let far = eg.analysis.canon.at_least_zero(&far)?;
-        let near = eg.analysis.canon.at_least_zero(&near)?;
-        let mut with: Vec<NodeId> = guards.to_vec();
-        with.push(far);
-        let far = build::ein(eg, axes, &with, &term.args)?;
-        with.pop();
-        with.push(near);
-        let near = build::ein(eg, axes, &with, &term.args)?;
-        let to = build::map(eg, MapFn::Add, &[far, near])?;
-        found.push(Found::plain(to));
+        let distances = if apart { vec![b.w] } else { turns(eg, &term.args, &b) };
+        for distance in distances {
+            let start = block_start(&mut eg.analysis, b.y, distance)?;
+            let here = IntForm::var(eg.analysis.index(b.x)?);
+            let Some((far, near)) =
+                start.checked_add(&here, -1).and_then(|f| f.offset(-1)).zip(here.checked_add(&start, -1))
+            else {
+                continue;
+            };
+            let far = eg.analysis.canon.at_least_zero(&far)?;
+            let near = eg.analysis.canon.at_least_zero(&near)?;
+            let mut with: Vec<NodeId> = guards.to_vec();
+            with.push(far);
+            let far = build::ein(eg, axes, &with, &term.args)?;
+            with.pop();
+            with.push(near);
+            let near = build::ein(eg, axes, &with, &term.args)?;
+            let to = build::map(eg, MapFn::Add, &[far, near])?;
+            found.push(Found::plain(to));
+        }
     }
     Ok(found)
+}
+
+/// Distances beyond which a condition within the factors is false: further away they may be simpler.
+fn turns(eg: &Eg, factors: &[Id], b: &Before) -> Vec<i64> {
+    let mut all = Vec::new();
+    for &f in factors {
+        guards::conditions(eg, f, 6, &mut all);
+    }
+    let w = &eg.analysis;
+    let mut found: Vec<i64> = all
+        .into_iter()
+        .filter_map(|g| {
+            // x >= y - last, which is false for x <= y - (last + 1)
+            let form = w.at_least_zero(g)?;
+            let band = form.terms().count() == 2 && w.coefficient(&form, b.x) == 1 && w.coefficient(&form, b.y) == -1;
+            band.then(|| form.constant() + 1).filter(|&d| d > b.w)
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// `L*(y//L - c)`: the start of a block such that all before it is at a distance of at least `w`.
@@ -151,8 +173,7 @@ fn blocks(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
                     gs.push(w.canon.substitute(g, &map)?);
                 }
             }
-            let all: Vec<AxisId> =
-                axes.iter().copied().filter(|&a| a != x).chain([b.block, b.place]).collect();
+            let all: Vec<AxisId> = axes.iter().copied().filter(|&a| a != x).chain([b.block, b.place]).collect();
             let mut fs = Vec::new();
             for &f in &term.args {
                 fs.push(build::sub(eg, f, &map)?);
@@ -252,7 +273,9 @@ fn carried(
                 bound.extend(eg.analysis.canon.g.free(g));
             }
         }
-        let tied = |free: &AxisSet| free.iter().any(|a| a != m && axes.contains(&a) && bound.contains(a) && eg.analysis.is_long(a));
+        let tied = |free: &AxisSet| {
+            free.iter().any(|a| a != m && axes.contains(&a) && bound.contains(a) && eg.analysis.is_long(a))
+        };
         let more: Vec<bool> = factors.iter().map(|&f| tied(&eg[f].data.free)).collect();
         let grown: Vec<bool> = inner.iter().zip(&more).map(|(a, b)| *a || *b).collect();
         if grown == inner {
@@ -298,13 +321,7 @@ fn carried(
 
 /// A factor that is a decay from the end of block `last` back to a position in block `m <= last`: the decay from the end of that block, and
 /// the decay over the whole of block `m`.
-fn decayed(
-    eg: &mut Eg,
-    factor: Id,
-    m: AxisId,
-    last: &IntForm,
-    guards: &[NodeId],
-) -> Result<Option<(Id, Id)>, Error> {
+fn decayed(eg: &mut Eg, factor: Id, m: AxisId, last: &IntForm, guards: &[NodeId]) -> Result<Option<(Id, Id)>, Error> {
     if !eg[factor].data.free.contains(m) {
         return Ok(None);
     }

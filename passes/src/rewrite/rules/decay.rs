@@ -73,9 +73,7 @@ fn window(eg: &Eg, guards: &[NodeId], i: AxisId, late: AxisId, early: AxisId) ->
     let is = |f: &IntForm, up: AxisId, down: AxisId| {
         f.terms().count() == 2 && w.coefficient(f, up) == 1 && w.coefficient(f, down) == -1
     };
-    let one = |lo: &IntForm, hi: &IntForm| {
-        is(lo, i, early) && is(hi, late, i) && lo.constant() + hi.constant() == -1
-    };
+    let one = |lo: &IntForm, hi: &IntForm| is(lo, i, early) && is(hi, late, i) && lo.constant() + hi.constant() == -1;
     one(&a, &b) || one(&b, &a)
 }
 
@@ -95,11 +93,7 @@ fn sign_within(eg: &Eg, id: Id, guards: &[NodeId], depth: u32) -> Option<i32> {
             let n = eg[t.args[0]].data.leaf?;
             let p = eg.analysis.prover(guards);
             let form = p.form_of(n)?;
-            if p.proves(&form) {
-                Some(1)
-            } else {
-                form.scaled(-1).is_some_and(|f| p.proves(&f)).then_some(-1)
-            }
+            if p.proves(&form) { Some(1) } else { form.scaled(-1).is_some_and(|f| p.proves(&f)).then_some(-1) }
         }
         Head::Map(MapFn::Exp) => Some(1),
         Head::Map(MapFn::Add) => {

@@ -5,7 +5,9 @@
 
 mod algebra;
 mod blocks;
+mod codes;
 mod decay;
+mod guards;
 mod push;
 mod window;
 
@@ -62,6 +64,9 @@ impl Found {
 pub const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
+    &guards::DECIDE,
+    &codes::PULL,
+    &codes::ONE_HOT,
     &blocks::NEAR_FAR,
     &decay::ANCHOR,
     &window::WITHIN,

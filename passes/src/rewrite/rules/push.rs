@@ -10,7 +10,10 @@ use weft_ir::graph::{AxisId, AxisSet, Error, NodeId, Op};
 pub(super) const PUSH: Rule = Rule {
     name: "substitute",
     mathematics: "f(a, b)[x := i] = f(a[x := i], b[x := i]); (sum over y of F)[x := i] = sum over y of F[x := i]",
-    conditions: &["y is not x and does not occur in i, or is renamed", "a recurrence over x, or over an axis in i, is read as it is"],
+    conditions: &[
+        "y is not x and does not occur in i, or is renamed",
+        "a recurrence over x, or over an axis in i, is read as it is",
+    ],
     guard: "not into values of one long axis that are stored anyway",
     rounding: Rounding::Exact,
     example: ("exp(s)[j := 64*m + l]", "exp(s[j := 64*m + l])"),

@@ -14,7 +14,10 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId};
 pub(super) const WITHIN: Rule = Rule {
     name: "sums within a block",
     mathematics: "sum over x < i <= y of g[i] = C[y] - C[x], where C[i] = g[i] + (if i % L == 0 then 0 else C[i - 1])",
-    conditions: &["the guards say that x and y stand in one block: L*(y//L) <= x <= y", "g depends on i alone of the three"],
+    conditions: &[
+        "the guards say that x and y stand in one block: L*(y//L) <= x <= y",
+        "g depends on i alone of the three",
+    ],
     guard: "the sum stands in a sum over x",
     rounding: Rounding::Reassociates,
     example: (
@@ -154,4 +157,3 @@ fn difference(
     let earlier = build::ein(eg, &[], &[], &[minus, earlier])?;
     Ok(Some(build::map(eg, MapFn::Add, &[upto, earlier])?))
 }
-

@@ -1,0 +1,142 @@
+//! Tables that the data index: what depends on a position only through its code is computed once for each code, and sums over positions
+//! are sums over codes of sums over the positions that have it.
+
+use super::{Found, Rounding, Rule, terms};
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::Eg;
+use egg::Id;
+use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId};
+
+pub(super) const PULL: Rule = Rule {
+    name: "once for each code",
+    mathematics: "f(e[s := z]) = f(e)[s := z]; sum over A of e[s := z] F = (sum over A of e F)[s := z]",
+    conditions: &["z does not depend on A", "s occurs in e alone"],
+    guard: "nothing else in the term depends on the long axes of z",
+    rounding: Rounding::Exact,
+    example: ("exp(sum(d: q[t,d] * C[z[j],d]))", "exp(sum(d: q[t,d] * C[s,d])) at s = z[j]"),
+    apply: pull,
+};
+
+pub(super) const ONE_HOT: Rule = Rule {
+    name: "sum by code",
+    mathematics: "sum over A of e[s := z] F = sum over A, s of e F where z = s",
+    conditions: &["z is a position on the axis of s", "s is renamed where F mentions it"],
+    guard: "z depends on a long axis of A, e on another long axis, and not on that one",
+    rounding: Rounding::Reassociates,
+    example: ("sum(j: X[t,z[j]] * v[j])", "sum(j, s: X[t,s] * v[j] where z[j] == s)"),
+    apply: one_hot,
+};
+
+/// A read of a term at a position that the data decide.
+struct Read {
+    term: Term,
+    body: Id,
+    axis: AxisId,
+    at: NodeId,
+}
+
+fn reads(eg: &mut Eg, id: Id) -> Result<Vec<Read>, Error> {
+    let mut found = Vec::new();
+    for t in terms(eg, id) {
+        let Head::Sub { axes, at } = &t.head else { continue };
+        let by_data: Vec<usize> = (0..axes.len()).filter(|&n| !eg.analysis.canon.is_data_free(at[n])).collect();
+        let [n] = by_data[..] else { continue };
+        let (axis, position) = (axes[n], at[n]);
+        // Whatever else is replaced is replaced first, if that is the same.
+        let rest: Vec<(AxisId, NodeId)> =
+            axes.iter().copied().zip(at.iter().copied()).enumerate().filter(|&(m, _)| m != n).map(|(_, p)| p).collect();
+        if rest.iter().any(|&(_, p)| eg.analysis.canon.g.free(p).contains(axis)) {
+            continue;
+        }
+        let body = build::sub(eg, t.args[0], &rest)?;
+        found.push(Read { term: t.clone(), body, axis, at: position });
+    }
+    Ok(found)
+}
+
+fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let (axes, guards): (&[AxisId], &[NodeId]) = match &term.head {
+        Head::Map(_) => (&[], &[]),
+        Head::Ein { axes, guards } => (axes, guards),
+        _ => return Ok(Vec::new()),
+    };
+    let mut found = Vec::new();
+    for n in 0..term.args.len() {
+        for read in reads(eg, term.args[n])? {
+            let positions = eg.analysis.canon.g.free(read.at).clone();
+            let bound: AxisSet = axes.iter().copied().collect();
+            if !positions.is_disjoint(&bound) || bound.contains(read.axis) {
+                continue;
+            }
+            let mut others = AxisSet::new();
+            for (m, &f) in term.args.iter().enumerate() {
+                if m != n {
+                    others.extend(&eg[f].data.free);
+                }
+            }
+            for &g in guards {
+                others.extend(eg.analysis.canon.g.free(g));
+            }
+            let long = positions.iter().any(|a| eg.analysis.is_long(a) && others.contains(a));
+            let own = eg[read.body].data.free.iter().any(|a| positions.contains(a) && eg.analysis.is_long(a));
+            if others.contains(read.axis) || long || own {
+                continue;
+            }
+            let mut args = term.args.to_vec();
+            args[n] = read.body;
+            let table = match &term.head {
+                Head::Map(f) => build::map(eg, *f, &args)?,
+                _ => build::ein(eg, axes, guards, &args)?,
+            };
+            let to = build::sub(eg, table, &[(read.axis, read.at)])?;
+            found.push(Found { inner: vec![(n, read.term)], to });
+        }
+    }
+    Ok(found)
+}
+
+fn one_hot(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for n in 0..term.args.len() {
+        for read in reads(eg, term.args[n])? {
+            let positions = eg.analysis.canon.g.free(read.at).clone();
+            let body = eg[read.body].data.free.clone();
+            let by = |eg: &Eg, a: AxisId| eg.analysis.is_long(a) && axes.contains(&a);
+            let summed = positions.iter().any(|a| by(eg, a));
+            let apart = body.iter().any(|a| eg.analysis.is_long(a)) && !body.iter().any(|a| by(eg, a));
+            if !summed || !apart {
+                continue;
+            }
+            let mut used: AxisSet = axes.iter().copied().collect();
+            used.extend(&positions);
+            for (m, &f) in term.args.iter().enumerate() {
+                if m != n {
+                    used.extend(&eg[f].data.free);
+                }
+            }
+            for &g in guards {
+                used.extend(eg.analysis.canon.g.free(g));
+            }
+            let code = if used.contains(read.axis) {
+                let mut taken = used.clone();
+                taken.extend(&body);
+                eg.analysis.fresh(read.axis, &taken)
+            } else {
+                read.axis
+            };
+            let w = &mut eg.analysis;
+            let index = w.index(code)?;
+            let here = w.canon.map(MapFn::Eq, &[read.at, index])?;
+            let mut gs = guards.to_vec();
+            gs.push(here);
+            let mut fs: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
+            fs.push(build::sub(eg, read.body, &[(read.axis, index)])?);
+            let all: Vec<AxisId> = axes.iter().copied().chain([code]).collect();
+            let to = build::ein(eg, &all, &gs, &fs)?;
+            found.push(Found { inner: vec![(n, read.term)], to });
+        }
+    }
+    Ok(found)
+}
