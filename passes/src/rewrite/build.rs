@@ -7,24 +7,24 @@ use egg::Id;
 use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
 
 /// A term of the workshop as a node.
-pub fn leaf(eg: &mut Eg, node: NodeId) -> Id {
+pub(crate) fn leaf(eg: &mut Eg, node: NodeId) -> Id {
     eg.add_uncanonical(Term::new(Head::Leaf(node), &[]))
 }
 
 /// A float constant.
-pub fn number(eg: &mut Eg, value: f64) -> Result<Id, Error> {
+pub(crate) fn number(eg: &mut Eg, value: f64) -> Result<Id, Error> {
     let node = eg.analysis.canon.float(value)?;
     Ok(leaf(eg, node))
 }
 
 /// The constant that a class is equal to.
-pub fn constant(eg: &Eg, id: Id) -> Option<f64> {
+pub(crate) fn constant(eg: &Eg, id: Id) -> Option<f64> {
     let node = eg[id].data.leaf?;
     eg.analysis.canon.g.constant(node).map(weft_ir::graph::Scalar::as_f64)
 }
 
 /// An elementwise function.
-pub fn map(eg: &mut Eg, f: MapFn, args: &[Id]) -> Result<Id, Error> {
+pub(crate) fn map(eg: &mut Eg, f: MapFn, args: &[Id]) -> Result<Id, Error> {
     let leaves: Option<Vec<NodeId>> = args.iter().map(|&a| eg[a].data.leaf).collect();
     if let Some(leaves) = leaves
         && (leaves.iter().all(|&l| eg.analysis.canon.g.constant(l).is_some()))
@@ -46,7 +46,7 @@ pub fn map(eg: &mut Eg, f: MapFn, args: &[Id]) -> Result<Id, Error> {
 }
 
 /// Sum over `axes` of the product of `factors` where all `guards` hold.
-pub fn ein(eg: &mut Eg, axes: &[AxisId], guards: &[NodeId], factors: &[Id]) -> Result<Id, Error> {
+pub(crate) fn ein(eg: &mut Eg, axes: &[AxisId], guards: &[NodeId], factors: &[Id]) -> Result<Id, Error> {
     let Some(guards) = eg.analysis.simplified(guards)? else { return number(eg, 0.0) };
     let mut k = 1.0;
     let mut parts = Vec::new();
@@ -96,7 +96,7 @@ pub fn ein(eg: &mut Eg, axes: &[AxisId], guards: &[NodeId], factors: &[Id]) -> R
 }
 
 /// `body[axes := positions]`.
-pub fn sub(eg: &mut Eg, body: Id, map: &[(AxisId, NodeId)]) -> Result<Id, Error> {
+pub(crate) fn sub(eg: &mut Eg, body: Id, map: &[(AxisId, NodeId)]) -> Result<Id, Error> {
     let mut map: Vec<(AxisId, NodeId)> = map
         .iter()
         .copied()
@@ -126,7 +126,7 @@ pub fn sub(eg: &mut Eg, body: Id, map: &[(AxisId, NodeId)]) -> Result<Id, Error>
 }
 
 /// All axes that a term mentions outside its binders: those it binds, and those free in its children and guards.
-pub fn mentioned(eg: &Eg, term: &Term) -> AxisSet {
+pub(crate) fn mentioned(eg: &Eg, term: &Term) -> AxisSet {
     let mut all: AxisSet = term.bound().iter().copied().collect();
     for &a in &term.args {
         all.extend(&eg[a].data.free);
@@ -140,7 +140,7 @@ pub fn mentioned(eg: &Eg, term: &Term) -> AxisSet {
 }
 
 /// A linear recurrence: `addend`, and what of the last state is kept.
-pub fn scan(eg: &mut Eg, axis: AxisId, reverse: bool, addend: Id, kept: Option<Id>) -> Id {
+pub(crate) fn scan(eg: &mut Eg, axis: AxisId, reverse: bool, addend: Id, kept: Option<Id>) -> Id {
     let args: Vec<Id> = [Some(addend), kept].into_iter().flatten().collect();
     eg.add_uncanonical(Term::new(Head::Scan { axis, reverse }, &args))
 }

@@ -22,11 +22,11 @@ const DEAR: f64 = 16.0 * VECTOR;
 const MEMORY: f64 = 16.0;
 
 /// Prices terms at one length.
-pub struct Cost<'a> {
+pub(crate) struct Cost<'a> {
     /// The e-graph.
-    pub eg: &'a Eg,
+    pub(crate) eg: &'a Eg,
     /// Counts.
-    pub points: Points<'a>,
+    pub(crate) points: Points<'a>,
 }
 
 /// Where values over pairs are computed: which sum asked, and what its guards are.
@@ -37,7 +37,7 @@ struct Context {
 
 impl<'a> Cost<'a> {
     /// Prices at a length.
-    pub fn new(eg: &'a Eg, length: i64) -> Self {
+    pub(crate) fn new(eg: &'a Eg, length: i64) -> Self {
         Self { eg, points: Points::new(&eg.analysis.canon, length) }
     }
 
@@ -46,7 +46,7 @@ impl<'a> Cost<'a> {
     }
 
     /// The cost of a choice from a root; infinite where it goes in circles.
-    pub fn total(&self, choice: &Choice, root: Id) -> f64 {
+    pub(crate) fn total(&self, choice: &Choice, root: Id) -> f64 {
         let mut done = FxHashMap::default();
         let mut open = FxHashSet::default();
         self.rows(choice, self.eg.find(root), &mut done, &mut open)

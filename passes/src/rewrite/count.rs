@@ -12,7 +12,7 @@ use weft_ir::graph::{AxisId, AxisSet, DomainId, Extent, MapFn, NodeId, Op, Scala
 const SAMPLES: usize = 12;
 
 /// Extents and counts at one length.
-pub struct Points<'a> {
+pub(crate) struct Points<'a> {
     canon: &'a Canon,
     length: i64,
     memo: RefCell<FxHashMap<(Vec<AxisId>, Vec<NodeId>), f64>>,
@@ -20,12 +20,12 @@ pub struct Points<'a> {
 
 impl<'a> Points<'a> {
     /// Counts for sequences of this length.
-    pub fn new(canon: &'a Canon, length: i64) -> Self {
+    pub(crate) fn new(canon: &'a Canon, length: i64) -> Self {
         Self { canon, length, memo: RefCell::default() }
     }
 
     /// The extent of an axis.
-    pub fn extent(&self, axis: AxisId) -> f64 {
+    pub(crate) fn extent(&self, axis: AxisId) -> f64 {
         self.extent_of(self.canon.g.axis(axis).domain).max(1) as f64
     }
 
@@ -43,7 +43,7 @@ impl<'a> Points<'a> {
 
     /// Points of the box over `axes` where the guards hold. Guards that the data decide hold everywhere, but one that says what a position
     /// is leaves one of them.
-    pub fn count(&self, axes: &AxisSet, guards: &[NodeId]) -> f64 {
+    pub(crate) fn count(&self, axes: &AxisSet, guards: &[NodeId]) -> f64 {
         let key = (axes.iter().collect::<Vec<_>>(), guards.to_vec());
         if let Some(&n) = self.memo.borrow().get(&key) {
             return n;

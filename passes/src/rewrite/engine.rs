@@ -10,13 +10,13 @@ use weft_ir::graph::Error;
 /// Most rounds.
 const ROUNDS: usize = 40;
 /// Most nodes.
-pub const NODES: usize = 20_000;
+pub(crate) const NODES: usize = 20_000;
 
 /// Applies all rules until nothing changes.
 ///
 /// # Errors
 /// Only for terms that are not well-formed.
-pub fn saturate(eg: &mut Eg) -> Result<Vec<String>, Error> {
+pub(crate) fn saturate(eg: &mut Eg) -> Result<Vec<String>, Error> {
     let mut tally = vec![0usize; RULES.len()];
     let mut notes = Vec::new();
     for round in 0..ROUNDS {

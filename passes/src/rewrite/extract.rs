@@ -10,7 +10,7 @@ use egg::Id;
 use rustc_hash::FxHashMap;
 
 /// Chooses a term for every class that the root needs.
-pub fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice, f64) {
+pub(crate) fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice, f64) {
     let cost = Cost::new(eg, length);
     let greedy = greedy(eg, &cost, start);
     let candidates = [start.clone(), greedy];
@@ -25,7 +25,7 @@ pub fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice, f64) 
 }
 
 /// Classes in a fixed order.
-pub fn classes(eg: &Eg) -> Vec<Id> {
+pub(crate) fn classes(eg: &Eg) -> Vec<Id> {
     let mut all: Vec<Id> = eg.classes().map(|c| c.id).collect();
     all.sort_unstable();
     all
@@ -88,7 +88,7 @@ fn climb(eg: &Eg, cost: &Cost<'_>, root: Id, mut choice: Choice) -> (Choice, f64
 }
 
 /// Classes that a choice uses, root first.
-pub fn reachable(eg: &Eg, choice: &Choice, root: Id) -> Vec<Id> {
+pub(crate) fn reachable(eg: &Eg, choice: &Choice, root: Id) -> Vec<Id> {
     let mut found = Vec::new();
     let mut seen = rustc_hash::FxHashSet::default();
     let mut stack = vec![eg.find(root)];

@@ -5,12 +5,11 @@ use super::term::{Head, Leaves, Term};
 use super::workshop::Eg;
 use egg::Id;
 use rustc_hash::FxHashMap;
-use weft_ir::graph::op::Axes;
 use weft_ir::graph::{AxisId, DomainId, Error, Graph, NodeId, Op, RecDecl};
 
 /// Which nodes rules look into: floats with a long sum in them, floats over pairs of positions, and what reads a table at positions that
 /// the data decide. Decisions never: they are taken on what the definition says.
-pub fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
+pub(crate) fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
     let w = &eg.analysis;
     let mut found = vec![false; graph.len()];
     for id in graph.ids() {
@@ -32,7 +31,7 @@ pub fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
 }
 
 /// The class of a term of the canonical graph.
-pub fn import(eg: &mut Eg, roots: &[NodeId]) -> Result<Vec<Id>, Error> {
+pub(crate) fn import(eg: &mut Eg, roots: &[NodeId]) -> Result<Vec<Id>, Error> {
     let graph = eg.analysis.canon.g.clone();
     let interesting = interesting(eg, &graph);
     let mut memo: FxHashMap<NodeId, Id> = FxHashMap::default();
@@ -73,16 +72,16 @@ fn import_node(eg: &mut Eg, graph: &Graph, n: NodeId, memo: &FxHashMap<NodeId, I
 }
 
 /// The chosen term of each class.
-pub type Choice = FxHashMap<Id, Term>;
+pub(crate) type Choice = FxHashMap<Id, Term>;
 
 /// Makes graph IR of chosen terms.
-pub struct Export<'a> {
+pub(crate) struct Export<'a> {
     /// The e-graph; its workshop takes the nodes.
-    pub eg: &'a mut Eg,
+    pub(crate) eg: &'a mut Eg,
     /// The chosen terms.
-    pub choice: &'a Choice,
+    pub(crate) choice: &'a Choice,
     /// What is made already.
-    pub memo: FxHashMap<Id, NodeId>,
+    pub(crate) memo: FxHashMap<Id, NodeId>,
 }
 
 impl Export<'_> {
@@ -90,7 +89,7 @@ impl Export<'_> {
     ///
     /// # Errors
     /// Only for terms that are not well-formed.
-    pub fn node(&mut self, id: Id) -> Result<NodeId, Error> {
+    pub(crate) fn node(&mut self, id: Id) -> Result<NodeId, Error> {
         let id = self.eg.find(id);
         if let Some(&n) = self.memo.get(&id) {
             return Ok(n);
@@ -161,7 +160,7 @@ impl Export<'_> {
 ///
 /// # Errors
 /// Only for graphs that are not well-formed.
-pub fn pruned(graph: &Graph) -> Result<Graph, Error> {
+pub(crate) fn pruned(graph: &Graph) -> Result<Graph, Error> {
     let mut keep = vec![false; graph.len()];
     let mut stack: Vec<NodeId> = graph.outputs.iter().map(|o| o.node).collect();
     while let Some(n) = stack.pop() {
@@ -206,11 +205,4 @@ pub fn pruned(graph: &Graph) -> Result<Graph, Error> {
         new.outputs.push(o);
     }
     Ok(new)
-}
-
-/// Bound axes as the ops take them.
-pub fn axes_of(axes: impl IntoIterator<Item = AxisId>) -> Axes {
-    let mut all: Vec<AxisId> = axes.into_iter().collect();
-    all.sort_unstable();
-    all.into()
 }

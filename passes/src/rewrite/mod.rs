@@ -6,7 +6,7 @@ mod count;
 mod engine;
 mod extract;
 mod import;
-pub mod rules;
+mod rules;
 mod term;
 mod workshop;
 

@@ -10,11 +10,11 @@ use weft_ir::graph::op::Axes;
 use weft_ir::graph::{AxisId, MapFn, NodeId, Op};
 
 /// Terms of the workshop, in canonical order.
-pub type Leaves = SmallVec<[NodeId; 4]>;
+pub(crate) type Leaves = SmallVec<[NodeId; 4]>;
 
 /// What a node is, without its children.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Head {
+pub(crate) enum Head {
     /// A term of the workshop.
     Leaf(NodeId),
     /// An elementwise function.
@@ -47,21 +47,21 @@ pub enum Head {
 
 /// A node of the e-graph.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Term {
+pub(crate) struct Term {
     /// What it is.
-    pub head: Head,
+    pub(crate) head: Head,
     /// Its children.
-    pub args: SmallVec<[Id; 3]>,
+    pub(crate) args: SmallVec<[Id; 3]>,
 }
 
 impl Term {
     /// A node.
-    pub fn new(head: Head, args: &[Id]) -> Self {
+    pub(crate) fn new(head: Head, args: &[Id]) -> Self {
         Self { head, args: SmallVec::from_slice(args) }
     }
 
     /// Axes that the node binds in its children.
-    pub fn bound(&self) -> &[AxisId] {
+    pub(crate) fn bound(&self) -> &[AxisId] {
         match &self.head {
             Head::Ein { axes, .. } | Head::Sub { axes, .. } => axes,
             Head::Other(op) => op.bound(),

@@ -9,38 +9,38 @@ use weft_ir::graph::prove::Prover;
 use weft_ir::graph::{AxisId, AxisSet, DomainId, Error, Extent, MapFn, NodeId, Op};
 
 /// The e-graph of a layer.
-pub type Eg = EGraph<Term, Workshop>;
+pub(crate) type Eg = EGraph<Term, Workshop>;
 
 /// What is known of all terms of a class.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Axes on which the value may depend: those free in every term of the class.
-    pub free: AxisSet,
+    pub(crate) free: AxisSet,
     /// Element type.
-    pub dtype: DType,
+    pub(crate) dtype: DType,
     /// A term of the workshop that is equal, if one is.
-    pub leaf: Option<NodeId>,
+    pub(crate) leaf: Option<NodeId>,
     /// Is there a reduction in its terms?
-    pub heavy: bool,
+    pub(crate) heavy: bool,
 }
 
 /// An axis split into blocks of a constant length: position `x` is `length * block + place`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Blocks {
+pub(crate) struct Blocks {
     /// Axis of blocks.
-    pub block: AxisId,
+    pub(crate) block: AxisId,
     /// Axis of places in a block.
-    pub place: AxisId,
+    pub(crate) place: AxisId,
     /// How many places.
-    pub length: i64,
+    pub(crate) length: i64,
 }
 
 /// Makes leaves and axes, and answers questions about them.
-pub struct Workshop {
+pub(crate) struct Workshop {
     /// The graph in which leaves are.
-    pub canon: Canon,
+    pub(crate) canon: Canon,
     /// The length of blocks in this run.
-    pub length: i64,
+    pub(crate) length: i64,
     domains: FxHashMap<(DomainId, bool), DomainId>,
     places: Option<DomainId>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,
@@ -49,7 +49,7 @@ pub struct Workshop {
 
 impl Workshop {
     /// A workshop over a canonical graph.
-    pub fn new(canon: Canon, length: i64) -> Self {
+    pub(crate) fn new(canon: Canon, length: i64) -> Self {
         Self {
             canon,
             length,
@@ -61,13 +61,13 @@ impl Workshop {
     }
 
     /// The position on an axis.
-    pub fn index(&mut self, axis: AxisId) -> Result<NodeId, Error> {
+    pub(crate) fn index(&mut self, axis: AxisId) -> Result<NodeId, Error> {
         self.canon.make(&Op::Index(axis), &[])
     }
 
     /// Axes for the blocks of an axis of `domain`, other than those in `taken`. Only complete blocks, unless `partial`: then the last
     /// block may have places beyond the end.
-    pub fn blocks(&mut self, domain: DomainId, partial: bool, taken: &AxisSet) -> Blocks {
+    pub(crate) fn blocks(&mut self, domain: DomainId, partial: bool, taken: &AxisSet) -> Blocks {
         for n in 0.. {
             let key = (domain, partial, n);
             let known = self.split.get(&key).copied();
@@ -108,7 +108,7 @@ impl Workshop {
     }
 
     /// An axis over the domain of `like` that is not in `taken`.
-    pub fn fresh(&mut self, like: AxisId, taken: &AxisSet) -> AxisId {
+    pub(crate) fn fresh(&mut self, like: AxisId, taken: &AxisSet) -> AxisId {
         let domain = self.canon.g.axis(like).domain;
         for n in 0.. {
             let axis = *self.fresh.entry((domain, n)).or_insert_with(|| {
@@ -123,17 +123,17 @@ impl Workshop {
     }
 
     /// Does the extent of an axis grow with time?
-    pub fn is_long(&self, axis: AxisId) -> bool {
+    pub(crate) fn is_long(&self, axis: AxisId) -> bool {
         self.canon.is_long(axis)
     }
 
     /// Is an axis one of positions, not of blocks of them?
-    pub fn is_base(&self, axis: AxisId) -> bool {
+    pub(crate) fn is_base(&self, axis: AxisId) -> bool {
         self.is_long(axis) && !matches!(self.canon.g.extent(axis), Extent::Derived { .. })
     }
 
     /// Conditions as a list in canonical order, without those that others imply; none if they contradict one another.
-    pub fn simplified(&mut self, guards: &[NodeId]) -> Result<Option<Leaves>, Error> {
+    pub(crate) fn simplified(&mut self, guards: &[NodeId]) -> Result<Option<Leaves>, Error> {
         let all = self.canon.all(guards)?;
         if self.canon.known(all) == Some(false) {
             return Ok(None);
@@ -154,12 +154,12 @@ impl Workshop {
     }
 
     /// Facts that hold where guards do.
-    pub fn prover(&self, guards: &[NodeId]) -> Prover<'_> {
+    pub(crate) fn prover(&self, guards: &[NodeId]) -> Prover<'_> {
         guards.iter().fold(Prover::new(&self.canon.g), |p, &g| p.assume(g, true))
     }
 
     /// A condition `form >= 0` as its form.
-    pub fn at_least_zero(&self, guard: NodeId) -> Option<IntForm> {
+    pub(crate) fn at_least_zero(&self, guard: NodeId) -> Option<IntForm> {
         match self.canon.comparison(guard) {
             Some((MapFn::Le, form)) => Some(form),
             _ => None,
@@ -167,12 +167,12 @@ impl Workshop {
     }
 
     /// Do the integer terms of a form mention an axis, other than as the position on it?
-    pub fn hides(&self, form: &IntForm, axis: AxisId) -> bool {
+    pub(crate) fn hides(&self, form: &IntForm, axis: AxisId) -> bool {
         form.terms().any(|(&v, _)| *self.canon.g.op(v) != Op::Index(axis) && self.canon.g.free(v).contains(axis))
     }
 
     /// The coefficient of the position on an axis.
-    pub fn coefficient(&self, form: &IntForm, axis: AxisId) -> i64 {
+    pub(crate) fn coefficient(&self, form: &IntForm, axis: AxisId) -> i64 {
         form.terms().find(|&(&v, _)| *self.canon.g.op(v) == Op::Index(axis)).map_or(0, |(_, c)| c)
     }
 

@@ -25,13 +25,13 @@ fn survives(name: &str, case: impl Fn(&[usize]) -> Case) {
     assert!(failures.is_empty(), "{name}: {} failures\n{}", failures.len(), failures.join("\n"));
 }
 
-fn text(name: &str) -> String {
+pub(super) fn text(name: &str) -> String {
     std::fs::read_to_string(root().join(format!("tests/layers/{name}.weft"))).unwrap()
 }
 
 macro_rules! held_out {
     ($($name:ident)*) => {
-        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        pub(super) const NAMES: &[&str] = &[$(stringify!($name)),*];
         $(#[test] fn $name() { survives(stringify!($name), |lengths| Case::new(&text(stringify!($name)), &[], lengths)); })*
     };
 }

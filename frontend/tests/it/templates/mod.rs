@@ -14,6 +14,7 @@ mod inputs;
 mod layers;
 mod prefix;
 pub(crate) mod random;
+mod rewriting;
 pub(crate) mod road;
 mod schedules;
 mod selection;

@@ -18,7 +18,7 @@ use weft_ir::kernel::{Buffer, ElemType, Expr, Plan, Role, verify};
 use weft_ir::loops::{from_bf16, to_bf16};
 use weft_passes::cost::model::Typical;
 use weft_passes::lower::{Target, lower};
-use weft_passes::{autodiff, canon, fuse, saved, schedule};
+use weft_passes::{autodiff, canon, fuse, rewrite, saved, schedule};
 use weft_runtime::Pool;
 
 /// One layer at one size, and how to run it.
@@ -35,6 +35,8 @@ pub(crate) struct Case {
     pub(crate) given: Vec<(String, Tensor)>,
     /// It is not the layer that travels, but its gradients.
     pub(crate) gradients: bool,
+    /// It is rewritten, with blocks of this length.
+    pub(crate) blocks: Option<i64>,
 }
 
 /// Where on the road something went wrong.
@@ -48,6 +50,8 @@ pub(crate) enum Stage {
     Evaluate,
     /// The canonical graph means something else.
     Canonical,
+    /// Rewriting failed.
+    Rewrite,
     /// There is no schedule.
     Schedule,
     /// Forward and backward cannot be told apart.
@@ -121,6 +125,7 @@ impl Case {
             tiles: schedule::Tiles::default(),
             given: Vec::new(),
             gradients: false,
+            blocks: None,
         }
     }
 }
@@ -248,6 +253,8 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     let scale = scale(case, &graph, &truth);
     let scale = |o: &Output| if o.name.starts_with(autodiff::GRADIENT) { scale } else { 0.0 };
 
+    let source = graph;
+    let graph = rewritten(case, &source)?;
     let wide = plan(&graph, DType::F64, case.tiles)?;
     let narrow = plan(&graph, DType::F32, case.tiles)?;
     let scheduled = wide.graph.clone();
@@ -285,6 +292,15 @@ fn inner(case: &Case) -> Result<Report, Failure> {
     }
     report.machine = machine(case, &narrow, &tensors)?;
     Ok(report)
+}
+
+/// The graph to be scheduled: the definition, or what it is rewritten to.
+pub(crate) fn rewritten(case: &Case, graph: &Graph) -> Result<Graph, Failure> {
+    let Some(length) = case.blocks else { return Ok(graph.clone()) };
+    let settings = canon::Settings { float: DType::F64 };
+    let canonical = canon::canonicalise(graph, settings).at(Stage::Canonical)?;
+    let options = rewrite::Options { lengths: vec![length], ..Default::default() };
+    Ok(rewrite::rewrite(&canonical, settings, &options).at(Stage::Rewrite)?.graph)
 }
 
 /// What errors of gradients are relative to, if it is larger than the gradient: the largest of all. The terms of a gradient may

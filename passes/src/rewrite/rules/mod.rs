@@ -18,7 +18,7 @@ use weft_ir::graph::Error;
 
 /// What a rule does to the rounding of results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rounding {
+pub(crate) enum Rounding {
     /// The same operations on the same numbers.
     Exact,
     /// Sums in another order: n roundings either way.
@@ -28,40 +28,40 @@ pub enum Rounding {
 }
 
 /// A family of equalities.
-pub struct Rule {
+pub(crate) struct Rule {
     /// The name, in derivations and options.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The equality.
-    pub mathematics: &'static str,
+    pub(crate) mathematics: &'static str,
     /// What makes it sound.
-    pub conditions: &'static [&'static str],
+    pub(crate) conditions: &'static [&'static str],
     /// What makes it worthwhile.
-    pub guard: &'static str,
+    pub(crate) guard: &'static str,
     /// What it does to rounding.
-    pub rounding: Rounding,
+    pub(crate) rounding: Rounding,
     /// A worked example, before and after.
-    pub example: (&'static str, &'static str),
+    pub(crate) example: (&'static str, &'static str),
     /// Finds instances at a node.
-    pub apply: fn(&mut Eg, Id, &Term) -> Result<Vec<Found>, Error>,
+    pub(crate) apply: fn(&mut Eg, Id, &Term) -> Result<Vec<Found>, Error>,
 }
 
 /// An instance: the node, with some children as the terms that were matched, equals another class.
-pub struct Found {
+pub(crate) struct Found {
     /// Children that were looked into: their number, and the term that was found there.
-    pub inner: Vec<(usize, Term)>,
+    pub(crate) inner: Vec<(usize, Term)>,
     /// What it is equal to.
-    pub to: Id,
+    pub(crate) to: Id,
 }
 
 impl Found {
     /// An instance that looks at the node alone.
-    pub fn plain(to: Id) -> Self {
+    pub(crate) fn plain(to: Id) -> Self {
         Self { inner: Vec::new(), to }
     }
 }
 
 /// All rules, in the order in which they are tried.
-pub const RULES: &[&Rule] = &[
+pub(crate) const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
     &guards::DECIDE,
@@ -75,6 +75,6 @@ pub const RULES: &[&Rule] = &[
 ];
 
 /// The terms of a class.
-pub fn terms(eg: &Eg, class: Id) -> Vec<Term> {
+pub(crate) fn terms(eg: &Eg, class: Id) -> Vec<Term> {
     eg[class].nodes.clone()
 }

@@ -72,6 +72,7 @@ impl Genes {
             tiles: self.tiles,
             given: Vec::new(),
             gradients: false,
+            blocks: None,
         }
     }
 

@@ -1,0 +1,87 @@
+//! Rewriting keeps the meaning: of every layer and its gradients, with blocks much shorter than the sequences.
+
+use super::examples::EXAMPLES;
+use super::inputs::{inputs, relative_error};
+use super::layers::{NAMES, text};
+use super::road::{Case, bind, graph, rewritten, travel};
+use weft_ir::eval::Evaluator;
+
+/// Lengths of blocks and of documents: complete and incomplete blocks, none at all.
+const RUNS: [(i64, &[usize]); 3] = [(4, &[19, 3, 8]), (3, &[1, 10]), (5, &[23])];
+
+/// Is a layer rewritten to something that means the same? Says whether it was changed at all.
+fn keeps(case: &Case) -> Result<bool, String> {
+    let source = graph(case).map_err(|f| f.to_string())?;
+    let fast = rewritten(case, &source).map_err(|f| f.to_string())?;
+    let tensors = inputs(&source, case);
+    let truth = Evaluator::new(&source, &bind(&source, &tensors, &case.lengths)).and_then(|e| e.outputs());
+    let truth = truth.map_err(|e| format!("the definition: {e}"))?;
+    let found = Evaluator::new(&fast, &bind(&fast, &tensors, &case.lengths)).and_then(|e| e.outputs());
+    let found = found.map_err(|e| format!("the algorithm: {e}"))?;
+    for out in &source.outputs {
+        let (a, b) = (found[&out.name].to_f64(), truth[&out.name].to_f64());
+        let error = relative_error(&source, out, &case.lengths, &a, &b, 0.0);
+        if error.is_nan() || error > 1e-8 {
+            return Err(format!("`{}` differs by {error:e}", out.name));
+        }
+    }
+    Ok(fast.recs().len() > source.recs().len())
+}
+
+fn all(gradients: bool) -> Vec<(String, Case)> {
+    let mut cases = Vec::new();
+    for (length, documents) in RUNS {
+        let held_out = NAMES.iter().map(|n| ((*n).to_owned(), Case::new(&text(n), &[], documents)));
+        let gallery = EXAMPLES.iter().map(|e| (e.file.to_owned(), e.case(&[], documents)));
+        for (name, mut case) in held_out.chain(gallery) {
+            (case.blocks, case.gradients) = (Some(length), gradients);
+            cases.push((name, case));
+        }
+    }
+    let only = std::env::var("WEFT_LAYER").ok();
+    cases.retain(|c| only.as_deref().is_none_or(|o| c.0.contains(o)));
+    cases
+}
+
+fn check(gradients: bool) {
+    let mut failures = Vec::new();
+    let mut changed = Vec::new();
+    for (name, case) in all(gradients) {
+        let tried = std::panic::catch_unwind(|| keeps(&case));
+        match tried.unwrap_or_else(|_| Err("panicked".to_owned())) {
+            Ok(true) => changed.push(name),
+            Ok(false) => {}
+            Err(e) => failures.push(format!("{name} {:?} {:?}: {e}", case.blocks, case.lengths.time)),
+        }
+    }
+    changed.dedup();
+    println!("changed: {changed:?}");
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What is changed is scheduled and runs: interpreter and machine code agree with the evaluator.
+#[test]
+fn roads() {
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for (name, case) in all(false) {
+        if !std::panic::catch_unwind(|| keeps(&case)).is_ok_and(|k| k == Ok(true)) {
+            continue;
+        }
+        count += 1;
+        if let Err(f) = travel(&case) {
+            failures.push(format!("{name} {:?} {:?}: {f}", case.blocks, case.lengths.time));
+        }
+    }
+    assert!(failures.is_empty(), "{} failures of {count}\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn layers() {
+    check(false);
+}
+
+#[test]
+fn gradients() {
+    check(true);
+}
