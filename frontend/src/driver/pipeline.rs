@@ -63,7 +63,13 @@ pub struct CompileOptions {
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { schedule: schedule::Options::default(), rewrite: None, fuse: true, max_saved: None, extents: IndexMap::new() }
+        Self {
+            schedule: schedule::Options::default(),
+            rewrite: None,
+            fuse: true,
+            max_saved: None,
+            extents: IndexMap::new(),
+        }
     }
 }
 

@@ -116,7 +116,7 @@ impl<'a> Cost<'a> {
     fn own(&self, id: Id, term: &Term, guards: &[NodeId]) -> f64 {
         let free = &self.eg[id].data.free;
         match &term.head {
-            Head::Leaf(_) | Head::Other(Op::Cast(_)) => 0.0,
+            Head::Leaf(_) | Head::Outputs | Head::Other(Op::Cast(_)) => 0.0,
             Head::Map(f) => self.count(free, guards) * rate(*f),
             Head::Ein { axes, guards: own } => {
                 let guards: Vec<NodeId> = guards.iter().chain(own).copied().collect();

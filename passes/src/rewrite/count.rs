@@ -11,11 +11,14 @@ use weft_ir::graph::{AxisId, AxisSet, DomainId, Extent, MapFn, NodeId, Op, Scala
 /// Samples of each box.
 const SAMPLES: usize = 12;
 
+/// Counts by axes and guards.
+type Memo = FxHashMap<(Vec<AxisId>, Vec<NodeId>), f64>;
+
 /// Extents and counts at one length.
 pub(crate) struct Points<'a> {
     canon: &'a Canon,
     length: i64,
-    memo: RefCell<FxHashMap<(Vec<AxisId>, Vec<NodeId>), f64>>,
+    memo: RefCell<Memo>,
 }
 
 impl<'a> Points<'a> {

@@ -116,6 +116,7 @@ impl Export<'_> {
             }
             Head::Scan { axis, reverse } => self.recurrence(*axis, *reverse, args),
             Head::Other(op) => c.make(op, args),
+            Head::Outputs => Err(Error::Missing("outputs within a term".into())),
         }
     }
 
@@ -130,29 +131,29 @@ impl Export<'_> {
         let name: Box<str> = c.unused_name("carried").into();
         let rec = c.add_rec(RecDecl { name, time, state: free.iter().collect(), dtype, reverse });
         let last = c.raw(Op::Prev(rec), &[])?;
-        let started = self.started(time, reverse)?;
+        let started = started(self.eg, time, reverse)?;
         let c = &mut self.eg.analysis.canon;
         let factors: Vec<NodeId> = args[1..].iter().copied().chain([last]).collect();
         let kept = c.ein(&[], &[started], &factors)?;
         let body = c.sum_of(&[args[0], kept])?;
         c.raw(Op::Rec(rec), &[body])
     }
+}
 
-    /// Is there a position before this one (after it, reversed)?
-    fn started(&mut self, time: AxisId, reverse: bool) -> Result<NodeId, Error> {
-        let domain: DomainId = self.eg.analysis.canon.g.axis(time).domain;
-        let c = &mut self.eg.analysis.canon;
-        let here = c.make(&Op::Index(time), &[])?;
-        let form = if reverse {
-            let size = c.make(&Op::Size(domain), &[])?;
-            c.int_form(size).zip(c.int_form(here)).and_then(|(s, h)| s.checked_add(&h, -1)?.offset(-2))
-        } else {
-            c.int_form(here).and_then(|h| h.offset(-1))
-        };
-        match form {
-            Some(f) => c.at_least_zero(&f),
-            None => c.bool(true),
-        }
+/// Is there a position before this one (after it, reversed)?
+pub(crate) fn started(eg: &mut Eg, time: AxisId, reverse: bool) -> Result<NodeId, Error> {
+    let c = &mut eg.analysis.canon;
+    let domain: DomainId = c.g.axis(time).domain;
+    let here = c.make(&Op::Index(time), &[])?;
+    let form = if reverse {
+        let size = c.make(&Op::Size(domain), &[])?;
+        c.int_form(size).zip(c.int_form(here)).and_then(|(s, h)| s.checked_add(&h, -1)?.offset(-2))
+    } else {
+        c.int_form(here).and_then(|h| h.offset(-1))
+    };
+    match form {
+        Some(f) => c.at_least_zero(&f),
+        None => c.bool(true),
     }
 }
 

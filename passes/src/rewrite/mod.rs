@@ -6,15 +6,18 @@ mod count;
 mod engine;
 mod extract;
 mod import;
+pub mod proof;
 mod rules;
 mod term;
 mod workshop;
+
+pub use rules::Rounding;
 
 use crate::canon::{Canon, Settings};
 use egg::Id;
 use rustc_hash::FxHashMap;
 use term::{Head, Term};
-use weft_ir::graph::{Error, Graph, NodeId, Op};
+use weft_ir::graph::{Error, Graph, NodeId};
 use workshop::{Eg, Workshop};
 
 /// Lengths of blocks that are tried.
@@ -69,39 +72,100 @@ pub fn rewrite(graph: &Graph, settings: Settings, options: &Options) -> Result<R
     }
 }
 
-fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<Rewritten, Error> {
-    let canon = Canon::resume(graph.clone(), settings);
-    let mut eg = Eg::new(Workshop::new(canon, length));
-    let outputs: Vec<NodeId> = graph.outputs.iter().map(|o| o.node).collect();
-    let mut classes = import::import(&mut eg, &outputs)?;
-    eg.rebuild();
-    // One root: what outputs share is paid for once.
-    let roots: Vec<Id> = classes.iter().copied().filter(|&c| eg[c].data.dtype.is_float()).collect();
-    let all = Term::new(Head::Other(Op::Ste), &roots);
-    let root = eg.add_uncanonical(all);
-    eg.rebuild();
-    let start: import::Choice = extract::classes(&eg).into_iter().map(|id| (id, eg[id].nodes[0].clone())).collect();
-    let mut notes = engine::saturate(&mut eg)?;
-    let start: import::Choice = start
-        .into_iter()
-        .map(|(id, mut t)| {
+/// The derivation of the cheapest form with blocks of this length.
+///
+/// # Errors
+/// Only for graphs that are not well-formed.
+pub fn derivation(graph: &Graph, settings: Settings, length: i64, at: i64) -> Result<proof::Derivation, Error> {
+    let mut s = Saturated::new(graph, settings, length, true)?;
+    let (choice, _) = extract::extract(&s.eg, s.root, &s.start, at);
+    let (start, derived) = (s.start.clone(), s.derived.clone());
+    proof::derive(&mut s.eg, s.root, &start, &choice, derived)
+}
+
+/// What is told of a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleText {
+    /// The name.
+    pub name: &'static str,
+    /// The equality.
+    pub mathematics: &'static str,
+    /// What makes it sound.
+    pub conditions: &'static [&'static str],
+    /// What makes it worthwhile.
+    pub guard: &'static str,
+    /// What it does to rounding.
+    pub rounding: Rounding,
+    /// A worked example, before and after.
+    pub example: (&'static str, &'static str),
+}
+
+/// Every rule, by its number.
+pub fn rules() -> impl ExactSizeIterator<Item = RuleText> {
+    rules::RULES.iter().map(|r| RuleText {
+        name: r.name,
+        mathematics: r.mathematics,
+        conditions: r.conditions,
+        guard: r.guard,
+        rounding: r.rounding,
+        example: r.example,
+    })
+}
+
+/// The name of a rule by its number.
+#[must_use]
+pub fn rule_name(number: usize) -> &'static str {
+    rules::RULES.get(number).map_or("congruence", |r| r.name)
+}
+
+/// All forms of a graph that the rules find.
+struct Saturated {
+    eg: Eg,
+    /// The classes of the outputs.
+    classes: Vec<Id>,
+    /// All outputs that are floats, as one term: what they share is paid for once.
+    root: Id,
+    /// Their numbers.
+    derived: Vec<usize>,
+    /// The definition.
+    start: import::Choice,
+    notes: Vec<String>,
+}
+
+impl Saturated {
+    fn new(graph: &Graph, settings: Settings, length: i64, explained: bool) -> Result<Self, Error> {
+        let canon = Canon::resume(graph.clone(), settings);
+        let mut eg = Eg::new(Workshop::new(canon, length));
+        if explained {
+            eg = eg.with_explanations_enabled();
+        }
+        let outputs: Vec<NodeId> = graph.outputs.iter().map(|o| o.node).collect();
+        let classes = import::import(&mut eg, &outputs)?;
+        eg.rebuild();
+        let derived: Vec<usize> = (0..classes.len()).filter(|&n| eg[classes[n]].data.dtype.is_float()).collect();
+        let roots: Vec<Id> = derived.iter().map(|&n| classes[n]).collect();
+        let root = eg.add_uncanonical(Term::new(Head::Outputs, &roots));
+        eg.rebuild();
+        let start: import::Choice = extract::classes(&eg).into_iter().map(|id| (id, eg[id].nodes[0].clone())).collect();
+        let notes = engine::saturate(&mut eg)?;
+        let found = |eg: &Eg, (id, mut t): (Id, Term)| {
             for a in &mut t.args {
                 *a = eg.find(*a);
             }
             (eg.find(id), t)
-        })
-        .collect();
+        };
+        let start = start.into_iter().map(|e| found(&eg, e)).collect();
+        Ok(Self { eg, classes, root, derived, start, notes })
+    }
+}
+
+fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<Rewritten, Error> {
+    let Saturated { mut eg, classes, root, start, mut notes, .. } = Saturated::new(graph, settings, length, false)?;
     let before = cost::Cost::new(&eg, options.at).total(&start, root);
     let (choice, after) = extract::extract(&eg, root, &start, options.at);
     notes.push(format!("length {length}: cost {before:.3e} -> {after:.3e}"));
     let mut export = import::Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
-    for c in &mut classes {
-        *c = export.eg.find(*c);
-    }
-    let mut nodes = Vec::new();
-    for &c in &classes {
-        nodes.push(export.node(c)?);
-    }
+    let nodes = classes.iter().map(|&c| export.node(c)).collect::<Result<Vec<NodeId>, Error>>()?;
     let mut new = eg.analysis.canon.g.clone();
     for (o, n) in new.outputs.iter_mut().zip(nodes) {
         o.node = n;

@@ -41,6 +41,8 @@ pub(crate) enum Head {
         /// From the last position to the first?
         reverse: bool,
     },
+    /// All outputs: the root.
+    Outputs,
     /// Any other op over these children: rules do not look at it, but at what is in it.
     Other(Op),
 }
@@ -65,7 +67,7 @@ impl Term {
         match &self.head {
             Head::Ein { axes, .. } | Head::Sub { axes, .. } => axes,
             Head::Other(op) => op.bound(),
-            Head::Leaf(_) | Head::Map(_) | Head::Scan { .. } => &[],
+            Head::Leaf(_) | Head::Map(_) | Head::Scan { .. } | Head::Outputs => &[],
         }
     }
 }

@@ -190,7 +190,7 @@ impl Workshop {
                 let heavy = self.canon.is_heavy(*n);
                 return Facts { free: g.free(*n).clone(), dtype: g.dtype(*n), leaf: Some(*n), heavy };
             }
-            Head::Map(_) => {}
+            Head::Map(_) | Head::Outputs => {}
             Head::Ein { axes, guards } => {
                 for &x in guards {
                     facts.free.extend(g.free(x));

@@ -4,7 +4,10 @@ use super::examples::EXAMPLES;
 use super::inputs::{inputs, relative_error};
 use super::layers::{NAMES, text};
 use super::road::{Case, bind, graph, rewritten, travel};
+use weft_ir::DType;
 use weft_ir::eval::Evaluator;
+use weft_ir::graph::Graph;
+use weft_passes::{canon, rewrite};
 
 /// Lengths of blocks and of documents: complete and incomplete blocks, none at all.
 const RUNS: [(i64, &[usize]); 3] = [(4, &[19, 3, 8]), (3, &[1, 10]), (5, &[23])];
@@ -74,6 +77,50 @@ fn roads() {
         }
     }
     assert!(failures.is_empty(), "{} failures of {count}\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Every step of every derivation keeps the meaning.
+#[test]
+fn steps() {
+    let mut failures = Vec::new();
+    let mut lines = Vec::new();
+    for (name, case) in all(false) {
+        if !std::panic::catch_unwind(|| keeps(&case)).is_ok_and(|k| k == Ok(true)) {
+            continue;
+        }
+        match every_step(&case) {
+            Ok(rules) => lines.push(format!("{name}: {rules}")),
+            Err(e) => failures.push(format!("{name} {:?}: {e}", case.blocks)),
+        }
+    }
+    println!("{}", lines.join("\n"));
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+fn every_step(case: &Case) -> Result<String, String> {
+    let source = graph(case).map_err(|f| f.to_string())?;
+    let settings = canon::Settings { float: DType::F64 };
+    let canonical = canon::canonicalise(&source, settings).map_err(|e| e.to_string())?;
+    let made = rewrite::derivation(&canonical, settings, case.blocks.unwrap_or(4), 8192).map_err(|e| e.to_string())?;
+    let tensors = inputs(&source, case);
+    let evaluate = |g: &Graph| Evaluator::new(g, &bind(g, &tensors, &case.lengths)).and_then(|e| e.outputs());
+    let truth = evaluate(&source).map_err(|e| e.to_string())?;
+    let mut rules = Vec::new();
+    for (n, step) in made.steps.iter().enumerate() {
+        let graph = made.at(&step.outputs).map_err(|e| e.to_string())?;
+        let rule = format!("{}{}", if step.backwards { "<-" } else { "" }, rewrite::rule_name(step.rule));
+        let found = evaluate(&graph).map_err(|e| format!("step {n}, {rule}: {e}"))?;
+        for &o in &made.derived {
+            let out = &source.outputs[o];
+            let (a, b) = (found[&out.name].to_f64(), truth[&out.name].to_f64());
+            let error = relative_error(&source, out, &case.lengths, &a, &b, 0.0);
+            if error.is_nan() || error > 1e-8 {
+                return Err(format!("step {n}, {rule}: `{}` differs by {error:e}", out.name));
+            }
+        }
+        rules.push(rule);
+    }
+    Ok(rules.join(", "))
 }
 
 #[test]

@@ -93,7 +93,11 @@ pub(super) fn conditions(eg: &Eg, id: Id, depth: u32, found: &mut Vec<NodeId>) {
         match &t.head {
             Head::Map(_) => {}
             Head::Ein { guards, .. } => {
-                found.extend(guards.iter().filter(|g| !found.contains(g)).copied().collect::<Vec<_>>())
+                for &g in guards {
+                    if !found.contains(&g) {
+                        found.push(g);
+                    }
+                }
             }
             _ => continue,
         }

@@ -18,7 +18,7 @@ use weft_ir::graph::Error;
 
 /// What a rule does to the rounding of results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Rounding {
+pub enum Rounding {
     /// The same operations on the same numbers.
     Exact,
     /// Sums in another order: n roundings either way.

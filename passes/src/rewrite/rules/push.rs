@@ -103,6 +103,6 @@ fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Result<Option<I
             let args = each(eg, &term.args, map)?;
             Some(eg.add_uncanonical(Term::new(Head::Other(Op::Cast(*t)), &args)))
         }
-        Head::Leaf(_) | Head::Other(_) => None,
+        Head::Leaf(_) | Head::Outputs | Head::Other(_) => None,
     })
 }
