@@ -123,18 +123,6 @@ pub(super) struct Decay {
     pub(super) early: (AxisId, NodeId),
 }
 
-impl Decay {
-    /// The same with another later position.
-    pub(super) fn late_at(&self, position: NodeId) -> (AxisId, NodeId) {
-        (self.late.0, position)
-    }
-
-    /// The same with another earlier position.
-    pub(super) fn early_at(&self, position: NodeId) -> (AxisId, NodeId) {
-        (self.early.0, position)
-    }
-}
-
 /// A factor as a decay between any two positions.
 pub(super) fn decay_between(eg: &mut Eg, factor: Id) -> Result<Vec<Decay>, Error> {
     let mut found = Vec::new();
@@ -177,48 +165,49 @@ fn anchor(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     for (n, &factor) in term.args.iter().enumerate() {
         let free = eg[factor].data.free.clone();
         let base = |a: &AxisId| eg.analysis.is_base(*a);
-        let early: Vec<AxisId> = axes.iter().copied().filter(|&x| free.contains(x)).filter(base).collect();
-        let late: Vec<AxisId> = free.iter().filter(|y| !axes.contains(y)).filter(base).collect();
-        for &x in &early {
-            for &y in &late {
-                let Some(exponent) = decay(eg, factor, y, x) else { continue };
-                for &g in guards {
-                    let Some(end) = block_end(eg, g, x)? else { continue };
-                    // The end of the block is at or before the row.
-                    let w = &mut eg.analysis;
-                    let here = w.index(y)?;
-                    let before = w.canon.map(MapFn::Le, &[end, here])?;
-                    let holds = w.canon.known(before) == Some(true) || w.prover(guards).implies(before);
-                    if !holds || !falls(eg, exponent, y, x)? {
-                        continue;
-                    }
-                    let row = build::sub(eg, exponent, &[(x, end)])?;
-                    let block = build::sub(eg, exponent, &[(y, end)])?;
-                    let (row, block) = (build::map(eg, MapFn::Exp, &[row])?, build::map(eg, MapFn::Exp, &[block])?);
-                    let mut fs: Vec<Id> =
-                        term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
-                    fs.extend([row, block]);
-                    let to = build::ein(eg, axes, guards, &fs)?;
-                    found.push(Found::plain(to));
+        let bound: Vec<AxisId> = axes.iter().copied().filter(|&x| free.contains(x)).filter(base).collect();
+        let rows: Vec<AxisId> = free.iter().filter(|y| !axes.contains(y)).filter(base).collect();
+        let pairs = bound.iter().flat_map(|&x| rows.iter().flat_map(move |&y| [(x, y, true), (x, y, false)]));
+        for (x, y, past) in pairs {
+            let (late, early) = if past { (y, x) } else { (x, y) };
+            let Some(exponent) = decay(eg, factor, late, early) else { continue };
+            for &g in guards {
+                let Some(border) = block_border(eg, g, x, past)? else { continue };
+                // The row stands on the other side of the border.
+                let w = &mut eg.analysis;
+                let here = w.index(y)?;
+                let order = if past { [border, here] } else { [here, border] };
+                let order = w.canon.map(MapFn::Le, &order)?;
+                let holds = w.canon.known(order) == Some(true) || w.prover(guards).implies(order);
+                if !holds || !falls(eg, exponent, late, early)? {
+                    continue;
                 }
+                let row = build::sub(eg, exponent, &[(x, border)])?;
+                let block = build::sub(eg, exponent, &[(y, border)])?;
+                let (row, block) = (build::map(eg, MapFn::Exp, &[row])?, build::map(eg, MapFn::Exp, &[block])?);
+                let mut fs: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
+                fs.extend([row, block]);
+                found.push(Found::plain(build::ein(eg, axes, guards, &fs)?));
             }
         }
     }
     Ok(found)
 }
 
-/// The `e` of a guard `x <= e` where `e` is the last position of a block.
-fn block_end(eg: &mut Eg, guard: NodeId, x: AxisId) -> Result<Option<NodeId>, Error> {
+/// The `e` of a guard `x <= e` where `e` is the last position of a block, or of `x >= e` where it is the first.
+fn block_border(eg: &mut Eg, guard: NodeId, x: AxisId, past: bool) -> Result<Option<NodeId>, Error> {
     let w = &mut eg.analysis;
     let Some(form) = w.at_least_zero(guard) else { return Ok(None) };
-    if w.coefficient(&form, x) != -1 || w.hides(&form, x) {
+    let sign = if past { -1 } else { 1 };
+    if w.coefficient(&form, x) != sign || w.hides(&form, x) {
         return Ok(None);
     }
     let here = IntForm::var(w.index(x)?);
-    let Some(end) = form.checked_add(&here, 1) else { return Ok(None) };
-    let (_, rest) = end.split_multiple(w.length);
-    if rest.as_constant() != Some(w.length - 1) {
+    let border = if past { form.checked_add(&here, 1) } else { here.checked_add(&form, -1) };
+    let Some(border) = border else { return Ok(None) };
+    let (high, rest) = border.split_multiple(w.length);
+    if rest.as_constant() != Some(if past { w.length - 1 } else { 0 }) || high.as_constant().is_some() {
         return Ok(None);
     }
-    Ok(Some(w.canon.int_term(&end)?))
+    Ok(Some(w.canon.int_term(&border)?))
 }

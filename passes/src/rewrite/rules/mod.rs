@@ -5,9 +5,11 @@
 
 mod algebra;
 mod blocks;
+mod carry;
 mod codes;
 mod decay;
 mod guards;
+mod near;
 mod push;
 mod window;
 
@@ -67,11 +69,11 @@ pub(crate) const RULES: &[&Rule] = &[
     &guards::DECIDE,
     &codes::PULL,
     &codes::ONE_HOT,
-    &blocks::NEAR_FAR,
+    &near::NEAR_FAR,
     &decay::ANCHOR,
     &window::WITHIN,
     &blocks::BLOCKS,
-    &blocks::PREFIX,
+    &carry::CARRY,
 ];
 
 /// The terms of a class.

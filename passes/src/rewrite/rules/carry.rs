@@ -1,0 +1,196 @@
+//! Sums over all blocks before one, or from one on, are carried from block to block.
+
+use super::decay::{self, Decay};
+use super::{Found, Rounding, Rule};
+use crate::canon::IntForm;
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::{Eg, Workshop};
+use egg::Id;
+use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
+
+pub(super) const CARRY: Rule = Rule {
+    name: "carry over blocks",
+    mathematics: "sum over m < n of D(n - 1, m) F(m) G = G S[n - 1] if n >= 1, where S[m] = F(m) + D(m, m - 1) S[m - 1]; \
+                  and likewise for m >= n, from the last block to the first",
+    conditions: &["n and G do not depend on m", "D is a decay between the ends of blocks, or 1"],
+    guard: "S depends on no long axis but m",
+    rounding: Rounding::Reassociates,
+    example: ("sum(m: p[m] where m < n)", "if n >= 1 then S[n - 1] else 0"),
+    apply: carry,
+};
+
+/// A condition on the blocks that are summed.
+struct Range {
+    /// The block nearest to whoever sums.
+    nearest: IntForm,
+    /// Do they lie before it?
+    past: bool,
+}
+
+fn range(w: &mut Workshop, g: NodeId, m: AxisId) -> Result<Option<Range>, Error> {
+    let Some(form) = w.at_least_zero(g) else { return Ok(None) };
+    let sign = w.coefficient(&form, m);
+    if sign.abs() != 1 || w.hides(&form, m) {
+        return Ok(None);
+    }
+    let here = IntForm::var(w.index(m)?);
+    let nearest = if sign < 0 { form.checked_add(&here, 1) } else { here.checked_add(&form, -1) };
+    Ok(nearest.filter(|n| n.as_constant().is_none()).map(|nearest| Range { nearest, past: sign < 0 }))
+}
+
+fn carry(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for &m in axes {
+        if !eg.analysis.is_long(m) || eg.analysis.is_base(m) {
+            continue;
+        }
+        for (at, &g) in guards.iter().enumerate() {
+            if let Some(to) = carried(eg, term, axes, guards, m, at, g)? {
+                found.push(Found::plain(to));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The sum over `m < n`, which the guard `g` says, as what is carried up to the nearest block.
+fn carried(
+    eg: &mut Eg,
+    term: &Term,
+    axes: &[AxisId],
+    guards: &[NodeId],
+    m: AxisId,
+    at: usize,
+    g: NodeId,
+) -> Result<Option<Id>, Error> {
+    let Some(range) = range(&mut eg.analysis, g, m)? else { return Ok(None) };
+    let w = &mut eg.analysis;
+    let nearest = w.canon.int_term(&range.nearest)?;
+    if axes.iter().any(|&a| w.canon.g.free(nearest).contains(a)) {
+        return Ok(None);
+    }
+    // Decays up to the end of the last block are carried as a decay of the state.
+    let mut kept: Vec<Id> = Vec::new();
+    let mut factors: Vec<Id> = Vec::new();
+    for &f in &term.args {
+        match decayed(eg, f, m, &range, guards)? {
+            Some((inside, step)) => {
+                factors.push(inside);
+                kept.push(step);
+            }
+            None => factors.push(f),
+        }
+    }
+    let kept = if kept.is_empty() { None } else { Some(build::ein(eg, &[], &[], &kept)?) };
+    // Everything that mentions m, and axes that only that mentions.
+    let mut inner: Vec<bool> = factors.iter().map(|&f| eg[f].data.free.contains(m)).collect();
+    let others: Vec<NodeId> = guards.iter().copied().enumerate().filter(|&(k, _)| k != at).map(|(_, g)| g).collect();
+    let mut inside: Vec<bool> = others.iter().map(|&g| eg.analysis.canon.g.free(g).contains(m)).collect();
+    // What shares a long bound axis with it comes along.
+    loop {
+        let mut bound = AxisSet::new();
+        for (&f, &i) in factors.iter().zip(&inner) {
+            if i {
+                bound.extend(&eg[f].data.free);
+            }
+        }
+        for (&g, &i) in others.iter().zip(&inside) {
+            if i {
+                bound.extend(eg.analysis.canon.g.free(g));
+            }
+        }
+        let tied = |free: &AxisSet| {
+            free.iter().any(|a| a != m && axes.contains(&a) && bound.contains(a) && eg.analysis.is_long(a))
+        };
+        let more: Vec<bool> = factors.iter().map(|&f| tied(&eg[f].data.free)).collect();
+        let grown: Vec<bool> = inner.iter().zip(&more).map(|(a, b)| *a || *b).collect();
+        if grown == inner {
+            break;
+        }
+        inner = grown;
+    }
+    let outer: AxisSet = {
+        let mut free = AxisSet::new();
+        for (&f, &i) in factors.iter().zip(&inner) {
+            if !i {
+                free.extend(&eg[f].data.free);
+            }
+        }
+        for (&g, &i) in others.iter().zip(&inside) {
+            if !i {
+                free.extend(eg.analysis.canon.g.free(g));
+            }
+        }
+        free
+    };
+    let private: Vec<AxisId> = axes.iter().copied().filter(|&a| a != m && !outer.contains(a)).collect();
+    for (k, &g) in others.iter().enumerate() {
+        inside[k] |= private.iter().any(|&a| eg.analysis.canon.g.free(g).contains(a));
+    }
+    let pick = |flags: &[bool], want: bool| -> Vec<usize> { (0..flags.len()).filter(|&k| flags[k] == want).collect() };
+    let body_factors: Vec<Id> = pick(&inner, true).into_iter().map(|k| factors[k]).collect();
+    let body_guards: Vec<NodeId> = pick(&inside, true).into_iter().map(|k| others[k]).collect();
+    let body = build::ein(eg, &private, &body_guards, &body_factors)?;
+    let free = eg[body].data.free.clone();
+    if !free.contains(m) || free.iter().any(|a| a != m && eg.analysis.is_long(a)) {
+        return Ok(None);
+    }
+    let state = build::scan(eg, m, !range.past, body, kept);
+    let read = build::sub(eg, state, &[(m, nearest)])?;
+    let mut gs: Vec<NodeId> = pick(&inside, false).into_iter().map(|k| others[k]).collect();
+    gs.push(there_is(&mut eg.analysis, m, &range)?);
+    let mut fs: Vec<Id> = pick(&inner, false).into_iter().map(|k| factors[k]).collect();
+    fs.push(read);
+    let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != m && !private.contains(&a)).collect();
+    Ok(Some(build::ein(eg, &left, &gs, &fs)?))
+}
+
+/// Is there a block in a range?
+fn there_is(w: &mut Workshop, m: AxisId, range: &Range) -> Result<NodeId, Error> {
+    if range.past {
+        return w.canon.at_least_zero(&range.nearest);
+    }
+    let size = w.canon.make(&Op::Size(w.canon.g.axis(m).domain), &[])?;
+    let nearest = w.canon.int_term(&range.nearest)?;
+    w.canon.map(MapFn::Lt, &[nearest, size])
+}
+
+/// A factor that is a decay between a border of the nearest block and a position in block `m`: the decay between that position and the border
+/// of its own block, and the decay over the whole of block `m`.
+///
+/// The border is the last position of the block for what lies before, and the first for what comes after.
+fn decayed(eg: &mut Eg, factor: Id, m: AxisId, range: &Range, guards: &[NodeId]) -> Result<Option<(Id, Id)>, Error> {
+    if !eg[factor].data.free.contains(m) {
+        return Ok(None);
+    }
+    let length = eg.analysis.length;
+    for d in decay::decay_between(eg, factor)? {
+        let w = &mut eg.analysis;
+        let Decay { exponent, late, early } = d;
+        let (outer, inner) = if range.past { (late, early) } else { (early, late) };
+        let (Some(at), Some(position)) = (w.canon.int_form(outer.1), w.canon.int_form(inner.1)) else { continue };
+        let side = if range.past { length - 1 } else { 0 };
+        let border = |f: &IntForm| f.scaled(length).and_then(|f| f.offset(side));
+        let here = IntForm::var(w.index(m)?);
+        let (Some(end), Some(own)) = (border(&range.nearest), border(&here)) else { continue };
+        if at.checked_add(&end, -1).and_then(|f| f.as_constant()) != Some(0) {
+            continue;
+        }
+        // The position lies on the far side of the border of its block.
+        let room = if range.past { own.checked_add(&position, -1) } else { position.checked_add(&own, -1) };
+        let next = own.offset(if range.past { -length } else { length });
+        let Some((room, next)) = room.zip(next) else { continue };
+        let room = w.canon.at_least_zero(&room)?;
+        let within = w.canon.known(room) == Some(true) || w.prover(guards).implies(room);
+        let (own, next) = (w.canon.int_term(&own)?, w.canon.int_term(&next)?);
+        if !within || !decay::falls(eg, exponent, late.0, early.0)? {
+            continue;
+        }
+        let inside = build::sub(eg, exponent, &[(outer.0, own), inner])?;
+        let step = build::sub(eg, exponent, &[(outer.0, own), (inner.0, next)])?;
+        return Ok(Some((build::map(eg, MapFn::Exp, &[inside])?, build::map(eg, MapFn::Exp, &[step])?)));
+    }
+    Ok(None)
+}

@@ -1,0 +1,135 @@
+//! What is near is summed one by one, what is far block by block.
+
+use super::{Found, Rounding, Rule, decay, guards};
+use crate::canon::IntForm;
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::{Eg, Workshop};
+use egg::Id;
+use weft_ir::graph::{AxisId, Error, MapFn, NodeId, Op};
+
+pub(super) const NEAR_FAR: Rule = Rule {
+    name: "near and far",
+    mathematics: "sum over x <= y - w of F = sum over x < L*n of F + sum over L*n <= x <= y - w of F, where n = y//L - c; \
+                  and likewise for x >= y + w",
+    conditions: &["c = ceil((w - 1) / L), so that x < L*n implies x <= y - w"],
+    guard: "every factor depends on x or on y, not on both, but for decays; no other condition relates the two",
+    rounding: Rounding::Reassociates,
+    example: ("sum(j: k[j] where j <= t)", "sum(j: k[j] where j < t//64*64) + sum(j: k[j] where t//64*64 <= j <= t)"),
+    apply: near_far,
+};
+
+/// A condition on the distance of a bound axis `x` from a free one `y` of the same domain.
+struct Relation {
+    x: AxisId,
+    y: AxisId,
+    /// `x <= y - w`, or `x >= y + w`.
+    past: bool,
+    w: i64,
+}
+
+fn relation(w: &Workshop, axes: &[AxisId], guard: NodeId) -> Option<Relation> {
+    let form = w.at_least_zero(guard)?;
+    let g = &w.canon.g;
+    let mut parts = form.terms().map(|(&v, c)| match g.op(v) {
+        Op::Index(a) => Some((*a, c)),
+        _ => None,
+    });
+    let (a, b) = (parts.next()??, parts.next()??);
+    if parts.next().is_some() || a.1 + b.1 != 0 || a.1.abs() != 1 {
+        return None;
+    }
+    let (x, y) = if axes.contains(&a.0) { (a, b) } else { (b, a) };
+    let fits = axes.contains(&x.0) && !axes.contains(&y.0) && w.is_base(x.0);
+    let one = g.axis(x.0).domain == g.axis(y.0).domain;
+    (fits && one).then_some(Relation { x: x.0, y: y.0, past: x.1 < 0, w: -form.constant() })
+}
+
+/// Does no other guard relate `x` to a long axis?
+pub(super) fn is_only(w: &Workshop, guards: &[NodeId], at: usize, x: AxisId) -> bool {
+    let relates = |g: NodeId| {
+        let free = w.canon.g.free(g);
+        free.contains(x) && free.iter().any(|a| a != x && w.is_long(a))
+    };
+    guards.iter().enumerate().all(|(n, &g)| n == at || !relates(g))
+}
+
+fn near_far(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (at, &g) in guards.iter().enumerate() {
+        let Some(r) = relation(&eg.analysis, axes, g) else { continue };
+        if !is_only(&eg.analysis, guards, at, r.x) {
+            continue;
+        }
+        let distances = if apart(eg, &term.args, &r)? { vec![r.w] } else { turns(eg, &term.args, &r) };
+        for distance in distances {
+            let border = border(&mut eg.analysis, r.y, r.past, distance)?;
+            let here = IntForm::var(eg.analysis.index(r.x)?);
+            let before = border.checked_add(&here, -1).and_then(|f| f.offset(-1));
+            let Some((before, after)) = before.zip(here.checked_add(&border, -1)) else { continue };
+            let before = eg.analysis.canon.at_least_zero(&before)?;
+            let after = eg.analysis.canon.at_least_zero(&after)?;
+            let mut parts = Vec::new();
+            for side in [before, after] {
+                let with: Vec<NodeId> = guards.iter().copied().chain([side]).collect();
+                parts.push(build::ein(eg, axes, &with, &term.args)?);
+            }
+            found.push(Found::plain(build::map(eg, MapFn::Add, &parts)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Does every factor depend on one of the two positions only, or is it a decay between them?
+fn apart(eg: &mut Eg, factors: &[Id], r: &Relation) -> Result<bool, Error> {
+    let (late, early) = if r.past { (r.y, r.x) } else { (r.x, r.y) };
+    for &f in factors {
+        let free = &eg[f].data.free;
+        if !free.contains(r.x) || !free.contains(r.y) {
+            continue;
+        }
+        match decay::decay(eg, f, late, early) {
+            Some(e) if decay::falls(eg, e, late, early)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Distances beyond which a condition within the factors is false: further away they may be simpler.
+fn turns(eg: &Eg, factors: &[Id], r: &Relation) -> Vec<i64> {
+    let mut all = Vec::new();
+    for &f in factors {
+        guards::conditions(eg, f, 6, &mut all);
+    }
+    let w = &eg.analysis;
+    let sign = if r.past { 1 } else { -1 };
+    let mut found: Vec<i64> = all
+        .into_iter()
+        .filter_map(|g| {
+            // x >= y - last, which is false for x <= y - (last + 1); and mirrored.
+            let form = w.at_least_zero(g)?;
+            let (x, y) = (w.coefficient(&form, r.x), w.coefficient(&form, r.y));
+            let band = form.terms().count() == 2 && x == sign && y == -sign;
+            band.then(|| form.constant() + 1).filter(|&d| d > r.w)
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The start of a block, `L*(y//L + c)`, with everything before it (past) or from it on (future) at a distance of at least `distance`.
+fn border(w: &mut Workshop, y: AxisId, past: bool, distance: i64) -> Result<IntForm, Error> {
+    let length = w.length;
+    let c = if past {
+        -(distance - 1 + length - 1).div_euclid(length)
+    } else {
+        (2 * (length - 1) + distance).div_euclid(length)
+    };
+    let (here, by) = (w.index(y)?, w.canon.int(length)?);
+    let block = w.canon.map(MapFn::IDiv, &[here, by])?;
+    let form = IntForm::var(block).offset(c).and_then(|f| f.scaled(length));
+    form.ok_or_else(|| Error::Missing("a position beyond 64 bits".into()))
+}
