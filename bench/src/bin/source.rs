@@ -6,6 +6,7 @@
 //!     cargo run --release -p weft-bench --bin source -- ROWS=64 STREAM=32 # other tiles: ROWS STREAM BLOCK DEPTH VECTOR
 //!     cargo run --release -p weft-bench --bin source -- dense --ir        # loop IR; --asm: machine code
 //!     cargo run --release -p weft-bench --bin source -- sparsek --grad    # a training step: forward, backward
+//!     cargo run --release -p weft-bench --bin source -- mine.weft --rewrite # a file; a faster algorithm is looked for
 //!
 //! The peak is measured in the same run: with the widest vectors of the machine, and with 128-bit vectors, which are the widest
 //! that Cranelift has. CPU time is that of all threads; on a machine that other programs share, it and the best of many calls
@@ -106,6 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ if arg == "--ir" => settings.ir = true,
             _ if arg == "--asm" => settings.asm = true,
             _ if arg == "--grad" => settings.grad = true,
+            _ if arg == "--rewrite" => settings.compile.rewrite = Some(weft_passes::rewrite::Options::default()),
             _ => settings.words.push(arg),
         }
     }
@@ -122,6 +124,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         #[allow(clippy::cast_precision_loss, reason = "a length far below 2^53")]
         let flops = flops(settings.length as f64);
         layer((name, Some(flops)), text.as_bytes(), Path::new(""), &settings, &pool, (peak, narrow))?;
+    }
+    for file in settings.words.iter().filter(|w| w.ends_with(".weft")) {
+        layer((file, None), &std::fs::read(file)?, Path::new(""), &settings, &pool, (peak, narrow))?;
     }
     let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples");
     for name in EXAMPLES.into_iter().filter(|name| wanted(name)) {
