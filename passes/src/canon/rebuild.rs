@@ -244,6 +244,45 @@ impl Canon {
         Ok(made)
     }
 
+    /// A term with every use of one operand replaced by another term, outside the binders of the axes of either.
+    ///
+    /// # Errors
+    /// Only for terms of another type.
+    pub fn replaced(&mut self, id: NodeId, from: NodeId, to: NodeId) -> Result<NodeId, Error> {
+        self.replaced_in(id, from, to, &mut FxHashMap::default())
+    }
+
+    fn replaced_in(
+        &mut self,
+        id: NodeId,
+        from: NodeId,
+        to: NodeId,
+        memo: &mut FxHashMap<NodeId, NodeId>,
+    ) -> Result<NodeId, Error> {
+        if id == from {
+            return Ok(to);
+        }
+        if let Some(&done) = memo.get(&id) {
+            return Ok(done);
+        }
+        let op = self.g.op(id).clone();
+        let binds = op.bound().iter().any(|&a| self.g.free(from).contains(a) || self.g.free(to).contains(a));
+        let made = if (binds && !matches!(op, Op::Sub { .. })) || matches!(op, Op::Rec(_)) || self.g.args(id).is_empty()
+        {
+            id
+        } else {
+            let mut args = self.g.args(id).to_vec();
+            // The body of a substitution stands under its axes; its positions do not.
+            let first = usize::from(matches!(op, Op::Sub { .. }));
+            for a in &mut args[first..] {
+                *a = self.replaced_in(*a, from, to, memo)?;
+            }
+            if args == self.g.args(id) { id } else { self.make(&op, &args)? }
+        };
+        memo.insert(id, made);
+        Ok(made)
+    }
+
     fn stops(&self, id: NodeId, op: &Op, stop: Stop) -> bool {
         // The axes of a recurrence's declaration cannot be renamed from outside.
         if matches!(op, Op::Rec(_)) {

@@ -159,11 +159,18 @@ impl Saturated {
     }
 }
 
+/// The power of the length with which the cost of a choice grows, at lengths where nothing else matters.
+fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
+    let at = |length: i64| cost::Cost::new(eg, length).total(choice, root);
+    (at(1 << 28) / at(1 << 22)).log2() / 6.0
+}
+
 fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<Rewritten, Error> {
     let Saturated { mut eg, classes, root, start, mut notes, .. } = Saturated::new(graph, settings, length, false)?;
     let before = cost::Cost::new(&eg, options.at).total(&start, root);
     let (choice, after) = extract::extract(&eg, root, &start, options.at);
-    notes.push(format!("length {length}: cost {before:.3e} -> {after:.3e}"));
+    let degrees: Vec<String> = [&start, &choice].map(|c| format!("{:.2}", degree(&eg, c, root))).to_vec();
+    notes.push(format!("length {length}: cost {before:.3e} -> {after:.3e}, degree in time {}", degrees.join(" -> ")));
     let mut export = import::Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
     let nodes = classes.iter().map(|&c| export.node(c)).collect::<Result<Vec<NodeId>, Error>>()?;
     let mut new = eg.analysis.canon.g.clone();

@@ -42,6 +42,8 @@ pub(crate) struct Workshop {
     /// The length of blocks in this run.
     pub(crate) length: i64,
     domains: FxHashMap<(DomainId, bool), DomainId>,
+    /// Domains of blocks.
+    made: Vec<DomainId>,
     places: Option<DomainId>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,
     fresh: FxHashMap<(DomainId, usize), AxisId>,
@@ -54,6 +56,7 @@ impl Workshop {
             canon,
             length,
             domains: FxHashMap::default(),
+            made: Vec::new(),
             places: None,
             split: FxHashMap::default(),
             fresh: FxHashMap::default(),
@@ -88,6 +91,9 @@ impl Workshop {
             let add = if partial { length - 1 } else { 0 };
             self.canon.add_domain(&name, Extent::Derived { base: domain, mul: 1, add, div: length })
         });
+        if !self.made.contains(&blocks) {
+            self.made.push(blocks);
+        }
         let places = match self.places {
             Some(p) => p,
             None => {
@@ -127,9 +133,9 @@ impl Workshop {
         self.canon.is_long(axis)
     }
 
-    /// Is an axis one of positions, not of blocks of them?
+    /// Is an axis long, and not one of blocks that rewriting made?
     pub(crate) fn is_base(&self, axis: AxisId) -> bool {
-        self.is_long(axis) && !matches!(self.canon.g.extent(axis), Extent::Derived { .. })
+        self.is_long(axis) && !self.made.contains(&self.canon.g.axis(axis).domain)
     }
 
     /// Conditions as a list in canonical order, without those that others imply; none if they contradict one another.

@@ -61,36 +61,45 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         Head::Ein { axes, guards } => (axes, guards),
         _ => return Ok(Vec::new()),
     };
+    let bound: AxisSet = axes.iter().copied().collect();
     let mut found = Vec::new();
+    let mut tried: Vec<(AxisId, NodeId)> = Vec::new();
     for n in 0..term.args.len() {
         for read in reads(eg, term.args[n])? {
+            let key = (read.axis, read.at);
             let positions = eg.analysis.canon.g.free(read.at).clone();
-            let bound: AxisSet = axes.iter().copied().collect();
-            if !positions.is_disjoint(&bound) || bound.contains(read.axis) {
+            if tried.contains(&key) || !positions.is_disjoint(&bound) || bound.contains(read.axis) {
                 continue;
             }
+            tried.push(key);
+            // Everything that reads at this position comes along; nothing else may know of it.
+            let mut args = term.args.to_vec();
+            let mut inner = Vec::new();
             let mut others = AxisSet::new();
             for (m, &f) in term.args.iter().enumerate() {
-                if m != n {
-                    others.extend(&eg[f].data.free);
+                match reads(eg, f)?.into_iter().find(|r| (r.axis, r.at) == key) {
+                    Some(r) => {
+                        args[m] = r.body;
+                        inner.push((m, r.term));
+                    }
+                    None => others.extend(&eg[f].data.free),
                 }
             }
             for &g in guards {
                 others.extend(eg.analysis.canon.g.free(g));
             }
-            let long = positions.iter().any(|a| eg.analysis.is_long(a) && others.contains(a));
-            let own = eg[read.body].data.free.iter().any(|a| positions.contains(a) && eg.analysis.is_long(a));
-            if others.contains(read.axis) || long || own {
+            let long = |a: AxisId| eg.analysis.is_long(a) && positions.contains(a);
+            let own = args.iter().enumerate().filter(|(m, _)| inner.iter().any(|i| i.0 == *m));
+            let own = own.flat_map(|(_, &f)| eg[f].data.free.iter().collect::<Vec<_>>()).any(long);
+            if others.contains(read.axis) || others.iter().any(long) || own {
                 continue;
             }
-            let mut args = term.args.to_vec();
-            args[n] = read.body;
             let table = match &term.head {
                 Head::Map(f) => build::map(eg, *f, &args)?,
                 _ => build::ein(eg, axes, guards, &args)?,
             };
-            let to = build::sub(eg, table, &[(read.axis, read.at)])?;
-            found.push(Found { inner: vec![(n, read.term)], to });
+            let to = build::sub(eg, table, &[key])?;
+            found.push(Found { inner, to });
         }
     }
     Ok(found)
@@ -129,13 +138,25 @@ fn one_hot(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             let w = &mut eg.analysis;
             let index = w.index(code)?;
             let here = w.canon.map(MapFn::Eq, &[read.at, index])?;
-            let mut gs = guards.to_vec();
-            gs.push(here);
-            let mut fs: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
-            fs.push(build::sub(eg, read.body, &[(read.axis, index)])?);
+            // Whatever else reads at this position reads at the code.
+            let mut gs = vec![here];
+            for &g in guards {
+                gs.push(w.canon.replaced(g, read.at, index)?);
+            }
+            let mut fs: Vec<Id> = Vec::new();
+            let mut inner = Vec::new();
+            for (m, &f) in term.args.iter().enumerate() {
+                match reads(eg, f)?.into_iter().find(|r| (r.axis, r.at) == (read.axis, read.at)) {
+                    Some(r) => {
+                        fs.push(build::sub(eg, r.body, &[(r.axis, index)])?);
+                        inner.push((m, r.term));
+                    }
+                    None => fs.push(f),
+                }
+            }
             let all: Vec<AxisId> = axes.iter().copied().chain([code]).collect();
             let to = build::ein(eg, &all, &gs, &fs)?;
-            found.push(Found { inner: vec![(n, read.term)], to });
+            found.push(Found { inner, to });
         }
     }
     Ok(found)

@@ -8,6 +8,7 @@ mod blocks;
 mod carry;
 mod codes;
 mod decay;
+mod expand;
 mod guards;
 mod near;
 mod push;
@@ -66,6 +67,8 @@ impl Found {
 pub(crate) const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
+    &expand::DISTRIBUTE,
+    &expand::SPLIT_EXP,
     &guards::DECIDE,
     &codes::PULL,
     &codes::ONE_HOT,

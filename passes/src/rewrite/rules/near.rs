@@ -23,8 +23,9 @@ pub(super) const NEAR_FAR: Rule = Rule {
 struct Relation {
     x: AxisId,
     y: AxisId,
-    /// `x <= y - w`, or `x >= y + w`.
+    /// `step * x <= y - w`, or `x >= y + w`.
     past: bool,
+    step: i64,
     w: i64,
 }
 
@@ -36,13 +37,15 @@ fn relation(w: &Workshop, axes: &[AxisId], guard: NodeId) -> Option<Relation> {
         _ => None,
     });
     let (a, b) = (parts.next()??, parts.next()??);
-    if parts.next().is_some() || a.1 + b.1 != 0 || a.1.abs() != 1 {
+    let (x, y) = if axes.contains(&a.0) { (a, b) } else { (b, a) };
+    let opposite = (x.1 < 0) != (y.1 < 0) && y.1.abs() == 1;
+    let fits = axes.contains(&x.0) && !axes.contains(&y.0) && w.is_base(x.0) && w.is_base(y.0);
+    if parts.next().is_some() || !opposite || !fits {
         return None;
     }
-    let (x, y) = if axes.contains(&a.0) { (a, b) } else { (b, a) };
-    let fits = axes.contains(&x.0) && !axes.contains(&y.0) && w.is_base(x.0);
-    let one = g.axis(x.0).domain == g.axis(y.0).domain;
-    (fits && one).then_some(Relation { x: x.0, y: y.0, past: x.1 < 0, w: -form.constant() })
+    let (past, step) = (x.1 < 0, x.1.abs());
+    // What comes after is known for positions only, not for what is counted in steps.
+    (past || step == 1).then_some(Relation { x: x.0, y: y.0, past, step, w: -form.constant() })
 }
 
 /// Does no other guard relate `x` to a long axis?
@@ -64,7 +67,7 @@ fn near_far(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         }
         let distances = if apart(eg, &term.args, &r)? { vec![r.w] } else { turns(eg, &term.args, &r) };
         for distance in distances {
-            let border = border(&mut eg.analysis, r.y, r.past, distance)?;
+            let border = border(&mut eg.analysis, &r, distance)?;
             let here = IntForm::var(eg.analysis.index(r.x)?);
             let before = border.checked_add(&here, -1).and_then(|f| f.offset(-1));
             let Some((before, after)) = before.zip(here.checked_add(&border, -1)) else { continue };
@@ -111,7 +114,7 @@ fn turns(eg: &Eg, factors: &[Id], r: &Relation) -> Vec<i64> {
             // x >= y - last, which is false for x <= y - (last + 1); and mirrored.
             let form = w.at_least_zero(g)?;
             let (x, y) = (w.coefficient(&form, r.x), w.coefficient(&form, r.y));
-            let band = form.terms().count() == 2 && x == sign && y == -sign;
+            let band = form.terms().count() == 2 && x == sign * r.step && y == -sign;
             band.then(|| form.constant() + 1).filter(|&d| d > r.w)
         })
         .collect();
@@ -120,16 +123,19 @@ fn turns(eg: &Eg, factors: &[Id], r: &Relation) -> Vec<i64> {
     found
 }
 
-/// The start of a block, `L*(y//L + c)`, with everything before it (past) or from it on (future) at a distance of at least `distance`.
-fn border(w: &mut Workshop, y: AxisId, past: bool, distance: i64) -> Result<IntForm, Error> {
+/// The start of a block of `x`, `L*(y//(L*step) + c)`, with everything before it (past) or from it on (future) at a distance of at least
+/// `distance`.
+fn border(w: &mut Workshop, r: &Relation, distance: i64) -> Result<IntForm, Error> {
+    let beyond = || Error::Missing("a position beyond 64 bits".into());
     let length = w.length;
-    let c = if past {
-        -(distance - 1 + length - 1).div_euclid(length)
+    let span = length.checked_mul(r.step).ok_or_else(beyond)?;
+    let c = if r.past {
+        -(distance - r.step + span - 1).div_euclid(span)
     } else {
         (2 * (length - 1) + distance).div_euclid(length)
     };
-    let (here, by) = (w.index(y)?, w.canon.int(length)?);
+    let (here, by) = (w.index(r.y)?, w.canon.int(span)?);
     let block = w.canon.map(MapFn::IDiv, &[here, by])?;
     let form = IntForm::var(block).offset(c).and_then(|f| f.scaled(length));
-    form.ok_or_else(|| Error::Missing("a position beyond 64 bits".into()))
+    form.ok_or_else(beyond)
 }
