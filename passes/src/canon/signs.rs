@@ -37,14 +37,27 @@ impl Canon {
                 let twice = |f: NodeId| factors.iter().filter(|&&x| x == f).count() % 2 == 0;
                 factors.iter().filter(|&&f| !twice(f)).try_fold(1, |s, &f| Some(s * of(f)?))
             }
-            Op::Cast(_) if self.g.dtype(args[0]).is_int() => {
-                let p = guards.iter().fold(Prover::new(&self.g), |p, &g| p.assume(g, true));
-                let form = p.form_of(args[0])?;
-                if p.proves(&form) { Some(1) } else { form.scaled(-1).is_some_and(|f| p.proves(&f)).then_some(-1) }
-            }
+            Op::Cast(_) if self.g.dtype(args[0]).is_int() => self.int_sign(args[0], guards),
             _ => None,
         };
         by_form.or_else(|| self.sign_of_table(id))
+    }
+
+    /// The same of an integer.
+    #[must_use]
+    pub fn int_sign(&self, id: NodeId, guards: &[NodeId]) -> Option<i32> {
+        let p = guards.iter().fold(Prover::new(&self.g), |p, &g| p.assume(g, true));
+        let form = p.form_of(id)?;
+        if p.proves(&form) {
+            return Some(1);
+        }
+        if form.scaled(-1).is_some_and(|f| p.proves(&f)) {
+            return Some(-1);
+        }
+        match self.g.op(id) {
+            Op::Map(MapFn::Mul) => self.g.args(id).iter().try_fold(1, |s, &a| Some(s * self.int_sign(a, guards)?)),
+            _ => None,
+        }
     }
 
     /// The sign of a function of positions on short axes, from all its values.

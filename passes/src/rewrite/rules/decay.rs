@@ -60,6 +60,12 @@ fn adds(eg: &Eg, id: Id, late: AxisId, early: AxisId, depth: u32) -> bool {
 /// Is an integer a multiple of `late - early`?
 fn distance(eg: &Eg, n: NodeId, late: AxisId, early: AxisId) -> bool {
     let w = &eg.analysis;
+    let g = &w.canon.g;
+    if *g.op(n) == Op::Map(MapFn::Mul) && w.canon.int_form(n).is_some_and(|f| f.as_var() == Some(&n)) {
+        let has = |&&a: &&NodeId| g.free(a).contains(late) || g.free(a).contains(early);
+        let own: Vec<NodeId> = g.args(n).iter().filter(has).copied().collect();
+        return own.len() == 1 && distance(eg, own[0], late, early);
+    }
     let Some(form) = w.canon.int_form(n) else { return false };
     let c = w.coefficient(&form, late);
     form.terms().count() == 2 && form.constant() == 0 && c != 0 && w.coefficient(&form, early) == -c
@@ -89,18 +95,16 @@ fn sign_within(eg: &Eg, id: Id, guards: &[NodeId], depth: u32) -> Option<i32> {
     let of = |a: Id| sign_within(eg, a, guards, depth - 1);
     eg[id].nodes.iter().find_map(|t| match &t.head {
         Head::Leaf(n) => eg.analysis.canon.sign(*n, guards),
-        Head::Other(Op::Cast(_)) => {
-            let n = eg[t.args[0]].data.leaf?;
-            let p = eg.analysis.prover(guards);
-            let form = p.form_of(n)?;
-            if p.proves(&form) { Some(1) } else { form.scaled(-1).is_some_and(|f| p.proves(&f)).then_some(-1) }
-        }
+        Head::Other(Op::Cast(_)) => eg.analysis.canon.int_sign(eg[t.args[0]].data.leaf?, guards),
         Head::Map(MapFn::Exp) => Some(1),
         Head::Map(MapFn::Add) => {
             let first = of(t.args[0])?;
             t.args[1..].iter().all(|&a| of(a) == Some(first)).then_some(first)
         }
-        Head::Ein { .. } => t.args.iter().try_fold(1, |s, &a| Some(s * of(a)?)),
+        Head::Ein { .. } => {
+            let even = |a: Id| t.args.iter().filter(|&&x| x == a).count() % 2 == 0;
+            t.args.iter().filter(|&&a| !even(a)).try_fold(1, |s, &a| Some(s * of(a)?))
+        }
         _ => None,
     })
 }

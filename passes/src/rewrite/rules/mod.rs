@@ -11,6 +11,7 @@ mod decay;
 mod expand;
 mod guards;
 mod near;
+mod ones;
 mod push;
 mod window;
 
@@ -67,6 +68,7 @@ impl Found {
 pub(crate) const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
+    &ones::COUNT,
     &expand::DISTRIBUTE,
     &expand::SPLIT_EXP,
     &guards::DECIDE,
