@@ -44,6 +44,8 @@ pub(crate) struct Workshop {
     domains: FxHashMap<(DomainId, bool), DomainId>,
     /// Domains of blocks.
     made: Vec<DomainId>,
+    /// How often conditions held in all blocks up to one: by axis, direction, and number in one block.
+    pub(crate) counted: FxHashMap<(AxisId, bool, NodeId), NodeId>,
     places: Option<DomainId>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,
     fresh: FxHashMap<(DomainId, usize), AxisId>,
@@ -57,6 +59,7 @@ impl Workshop {
             length,
             domains: FxHashMap::default(),
             made: Vec::new(),
+            counted: FxHashMap::default(),
             places: None,
             split: FxHashMap::default(),
             fresh: FxHashMap::default(),

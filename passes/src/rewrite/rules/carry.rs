@@ -4,10 +4,12 @@ use super::decay::{self, Decay};
 use super::{Found, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
+use crate::rewrite::import::started;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::{Eg, Workshop};
 use egg::Id;
-use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
+use weft_ir::DType;
+use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op, RecDecl};
 
 pub(super) const CARRY: Rule = Rule {
     name: "carry over blocks",
@@ -141,10 +143,49 @@ fn carried(
     let read = build::sub(eg, state, &[(m, nearest)])?;
     let mut gs: Vec<NodeId> = pick(&inside, false).into_iter().map(|k| others[k]).collect();
     gs.push(there_is(&mut eg.analysis, m, &range)?);
+    gs.extend(occurs(eg, m, &range, &private, &body_guards, nearest)?);
     let mut fs: Vec<Id> = pick(&inner, false).into_iter().map(|k| factors[k]).collect();
     fs.push(read);
     let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != m && !private.contains(&a)).collect();
     Ok(Some(build::ein(eg, &left, &gs, &fs)?))
+}
+
+/// Where the data decide what is summed, a sum over blocks may be one of nothing. What multiplies it is then hidden by a guard: it may be
+/// anything, and a weight that is nobody's weight may be larger than all others.
+fn occurs(
+    eg: &mut Eg,
+    m: AxisId,
+    range: &Range,
+    private: &[AxisId],
+    guards: &[NodeId],
+    nearest: NodeId,
+) -> Result<Option<NodeId>, Error> {
+    let by_data = |&&g: &&NodeId| !eg.analysis.canon.is_data_free(g);
+    if !guards.iter().any(|g| by_data(&g)) {
+        return Ok(None);
+    }
+    let reverse = !range.past;
+    let one = eg.analysis.canon.int(1)?;
+    let number = eg.analysis.canon.ein(private, guards, &[one])?;
+    let carried = match eg.analysis.counted.get(&(m, reverse, number)) {
+        Some(&c) => c,
+        None => {
+            let started = started(eg, m, reverse)?;
+            let c = &mut eg.analysis.canon;
+            let state = c.g.free(number).iter().filter(|&a| a != m).collect();
+            let name: Box<str> = c.unused_name("number").into();
+            let rec = c.add_rec(RecDecl { name, time: m, state, dtype: DType::I32, reverse });
+            let last = c.raw(Op::Prev(rec), &[])?;
+            let kept = c.ein(&[], &[started], &[last])?;
+            let body = c.map(MapFn::Add, &[number, kept])?;
+            let made = c.raw(Op::Rec(rec), &[body])?;
+            eg.analysis.counted.insert((m, reverse, number), made);
+            made
+        }
+    };
+    let c = &mut eg.analysis.canon;
+    let there = c.substitute(carried, &[(m, nearest)])?;
+    c.map(MapFn::Le, &[one, there]).map(Some)
 }
 
 /// Is there a block in a range?

@@ -20,8 +20,8 @@ pub(super) const DISTRIBUTE: Rule = Rule {
 pub(super) const SPLIT_EXP: Rule = Rule {
     name: "exponential of a sum",
     mathematics: "exp(a + b) = exp(a) exp(b)",
-    conditions: &["all of the addends but one group are nowhere positive where the term is used: nothing overflows"],
-    guard: "a + b depends on two long axes, and the part that is split off adds up along time",
+    conditions: &["what is split off is nowhere positive, so that nothing overflows"],
+    guard: "a + b depends on two long axes; what is split off is a decay, or depends on one of them",
     rounding: Rounding::Bounded,
     example: ("exp(s - c * (t - j))", "exp(s) * exp(-c * (t - j))"),
     apply: split_exp,
@@ -76,17 +76,28 @@ fn split_exp(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         if sum.head != Head::Map(MapFn::Add) || long.len() < 2 {
             continue;
         }
-        // Decays leave; all else stays together under one exponential.
-        let mut decays = Vec::new();
+        // Decays leave, and what one position has of its own if it cannot be large; all else stays together under one exponential.
+        let mut groups: Vec<(Vec<AxisId>, Vec<Id>)> = vec![(Vec::new(), Vec::new())];
         let mut rest = Vec::new();
         for &a in &sum.args {
-            if falls(eg, a, &long)? { decays.push(a) } else { rest.push(a) }
+            let own = long_axes(eg, &eg[a].data.free);
+            if falls(eg, a, &long)? {
+                groups[0].1.push(a);
+            } else if own.len() == 1 && decay::sign(eg, a, &[]) == Some(-1) {
+                match groups[1..].iter_mut().find(|g| g.0 == own) {
+                    Some(g) => g.1.push(a),
+                    None => groups.push((own, vec![a])),
+                }
+            } else {
+                rest.push(a);
+            }
         }
-        if decays.is_empty() || rest.is_empty() {
+        let groups: Vec<Vec<Id>> = groups.into_iter().map(|g| g.1).chain([rest]).filter(|g| !g.is_empty()).collect();
+        if groups.len() < 2 {
             continue;
         }
         let mut parts = Vec::new();
-        for group in [decays, rest] {
+        for group in groups {
             let exponent = build::map(eg, MapFn::Add, &group)?;
             parts.push(build::map(eg, MapFn::Exp, &[exponent])?);
         }
