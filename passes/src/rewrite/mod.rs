@@ -47,6 +47,8 @@ pub struct Rewritten {
     pub length: Option<i64>,
     /// Costs of definition and algorithm.
     pub cost: (f64, f64),
+    /// The powers of time with which they grow.
+    pub degree: (f64, f64),
     /// What happened, line by line.
     pub notes: Vec<String>,
 }
@@ -63,7 +65,8 @@ pub fn rewrite(graph: &Graph, settings: Settings, options: &Options) -> Result<R
             best = Some(found);
         }
     }
-    let unchanged = || Rewritten { graph: graph.clone(), length: None, cost: (0.0, 0.0), notes: Vec::new() };
+    let unchanged =
+        || Rewritten { graph: graph.clone(), length: None, cost: (0.0, 0.0), degree: (0.0, 0.0), notes: Vec::new() };
     let best = best.unwrap_or_else(unchanged);
     if best.cost.1 < best.cost.0 * 0.999 {
         Ok(best)
@@ -169,8 +172,11 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     let Saturated { mut eg, classes, root, start, mut notes, .. } = Saturated::new(graph, settings, length, false)?;
     let before = cost::Cost::new(&eg, options.at).total(&start, root);
     let (choice, after) = extract::extract(&eg, root, &start, options.at);
-    let degrees: Vec<String> = [&start, &choice].map(|c| format!("{:.2}", degree(&eg, c, root))).to_vec();
-    notes.push(format!("length {length}: cost {before:.3e} -> {after:.3e}, degree in time {}", degrees.join(" -> ")));
+    let degree = (degree(&eg, &start, root), degree(&eg, &choice, root));
+    notes.push(format!(
+        "length {length}: cost {before:.3e} -> {after:.3e}, degree in time {:.2} -> {:.2}",
+        degree.0, degree.1
+    ));
     let mut export = import::Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
     let nodes = classes.iter().map(|&c| export.node(c)).collect::<Result<Vec<NodeId>, Error>>()?;
     let mut new = eg.analysis.canon.g.clone();
@@ -179,5 +185,5 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     }
     let new = import::pruned(&new)?;
     new.verify()?;
-    Ok(Rewritten { graph: new, length: Some(length), cost: (before, after), notes })
+    Ok(Rewritten { graph: new, length: Some(length), cost: (before, after), degree, notes })
 }
