@@ -18,6 +18,8 @@ use weft_ir::graph::{AxisId, AxisSet, MapFn, NodeId, Op};
 const VECTOR: f64 = 4.0;
 /// A transcendental function.
 const DEAR: f64 = 16.0 * VECTOR;
+/// What the cost of something is multiplied by that the scheduler refuses.
+const REFUSED: f64 = 1e6;
 /// An element written and read.
 const MEMORY: f64 = 16.0;
 
@@ -123,6 +125,9 @@ impl<'a> Cost<'a> {
                 let factors: Vec<AxisSet> = term.args.iter().map(|&f| self.eg[f].data.free.clone()).collect();
                 let cost = self.contraction(free, axes, &guards, factors);
                 let stored = !axes.is_empty() && self.is_row(id);
+                // A sum over positions for every pair of positions: no kernel does it.
+                let refused = !self.is_row(id) && axes.iter().any(|&a| self.eg.analysis.is_long(a));
+                let cost = cost * self.scatter(free, own) * if refused { REFUSED } else { 1.0 };
                 cost + if stored { self.points.count(free, &[]) * MEMORY } else { 0.0 }
             }
             // Rows of a table that the data choose.
@@ -138,6 +143,22 @@ impl<'a> Cost<'a> {
                 self.points.count(&all, &[]) * 2.0 * VECTOR
             }
         }
+    }
+
+    /// The share of a sum's work that is done where a guard says on which position of a result's axis each addend goes.
+    fn scatter(&self, free: &AxisSet, guards: &[NodeId]) -> f64 {
+        let c = &self.eg.analysis.canon;
+        let axis = |&g: &NodeId| {
+            let (MapFn::Eq, form) = c.comparison(g)? else { return None };
+            if form.terms().all(|(&v, _)| c.is_data_free(v)) {
+                return None;
+            }
+            form.terms().find_map(|(&v, _)| match c.g.op(v) {
+                Op::Index(a) if free.contains(*a) => Some(*a),
+                _ => None,
+            })
+        };
+        guards.iter().filter_map(axis).map(|a| 1.0 / self.points.extent(a)).product()
     }
 
     fn count(&self, axes: &AxisSet, guards: &[NodeId]) -> f64 {

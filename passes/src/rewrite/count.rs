@@ -44,8 +44,7 @@ impl<'a> Points<'a> {
         }
     }
 
-    /// Points of the box over `axes` where the guards hold. Guards that the data decide hold everywhere, but one that says what a position
-    /// is leaves one of them.
+    /// Points of the box over `axes` where the guards hold. Guards that the data decide hold everywhere.
     pub(crate) fn count(&self, axes: &AxisSet, guards: &[NodeId]) -> f64 {
         let key = (axes.iter().collect::<Vec<_>>(), guards.to_vec());
         if let Some(&n) = self.memo.borrow().get(&key) {
@@ -188,9 +187,10 @@ impl<'a> Points<'a> {
     fn density(&self, form: &IntForm, box_axes: &[AxisId]) -> f64 {
         let g = &self.canon.g;
         let mut best: f64 = 1.0;
+        let by_data = form.terms().any(|(&v, _)| !self.canon.is_data_free(v));
         for (&v, _) in form.terms() {
             match g.op(v) {
-                Op::Index(a) if box_axes.contains(a) => best = best.min(1.0 / self.extent(*a)),
+                Op::Index(a) if box_axes.contains(a) && !by_data => best = best.min(1.0 / self.extent(*a)),
                 Op::Map(MapFn::Mod) => {
                     if let Some(Scalar::Int(m)) = g.constant(g.args(v)[1]) {
                         best = best.min(1.0 / m.max(1) as f64);

@@ -177,6 +177,12 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
         "length {length}: cost {before:.3e} -> {after:.3e}, degree in time {:.2} -> {:.2}",
         degree.0, degree.1
     ));
+    for (n, o) in graph.outputs.iter().enumerate() {
+        let own = self::degree(&eg, &choice, classes[n]);
+        if own > 1.1 {
+            notes.push(format!("{}: degree in time {own:.2}", o.name));
+        }
+    }
     let mut export = import::Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
     let nodes = classes.iter().map(|&c| export.node(c)).collect::<Result<Vec<NodeId>, Error>>()?;
     let mut new = eg.analysis.canon.g.clone();

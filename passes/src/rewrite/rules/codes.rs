@@ -85,12 +85,17 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
                     None => others.extend(&eg[f].data.free),
                 }
             }
+            // Guards may, if there is something to be summed for each code: the sum may then be carried.
+            let bodies = || args.iter().enumerate().filter(|(m, _)| inner.iter().any(|i| i.0 == *m)).map(|(_, &f)| f);
+            let summed = axes.iter().any(|&a| eg.analysis.is_long(a) && bodies().any(|f| eg[f].data.free.contains(a)));
             for &g in guards {
-                others.extend(eg.analysis.canon.g.free(g));
+                let free = eg.analysis.canon.g.free(g);
+                if !summed || free.contains(read.axis) {
+                    others.extend(free);
+                }
             }
             let long = |a: AxisId| eg.analysis.is_long(a) && positions.contains(a);
-            let own = args.iter().enumerate().filter(|(m, _)| inner.iter().any(|i| i.0 == *m));
-            let own = own.flat_map(|(_, &f)| eg[f].data.free.iter().collect::<Vec<_>>()).any(long);
+            let own = bodies().any(|f| eg[f].data.free.iter().any(long));
             if others.contains(read.axis) || others.iter().any(long) || own {
                 continue;
             }

@@ -32,8 +32,11 @@ fn push(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         found.push(Found { inner: vec![(0, Term::new(Head::Leaf(l), &[]))], to });
         return Ok(found);
     }
-    let long = facts.free.iter().filter(|&a| eg.analysis.is_long(a)).count();
-    if facts.heavy && long <= 1 {
+    let long: Vec<AxisId> = facts.free.iter().filter(|&a| eg.analysis.is_long(a)).collect();
+    // A read at a position that depends on the row itself: only what is read should be computed.
+    let by_row =
+        map.iter().any(|&(_, p)| long.iter().any(|&a| !axes.contains(&a) && eg.analysis.canon.g.free(p).contains(a)));
+    if facts.heavy && long.len() <= 1 && !by_row {
         return Ok(found);
     }
     for inner in terms(eg, body) {
