@@ -505,7 +505,8 @@ impl Graph {
 
     /// Does a guard keep `axis` at or below another axis of its own domain, one that the op does not bind? Then a
     /// reduction over it never sees the end of a ragged extent, and does not depend on the batch axis because of it.
-    fn bounded_by_scope(&self, axis: AxisId, bound: &[AxisId], guards: &[NodeId]) -> bool {
+    #[must_use]
+    pub fn bounded_by_scope(&self, axis: AxisId, bound: &[AxisId], guards: &[NodeId]) -> bool {
         let domain = self.axis(axis).domain;
         let atom = |lo: NodeId, hi: NodeId, strict: i64| {
             let (Some(lo), Some(hi)) = (Affine::of(self, lo), Affine::of(self, hi)) else { return false };

@@ -4,7 +4,7 @@
 use super::term::{Head, Term};
 use super::workshop::Eg;
 use egg::Id;
-use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
+use weft_ir::graph::{AxisId, AxisSet, Error, Extent, MapFn, NodeId, Op};
 
 /// A term of the workshop as a node.
 pub(crate) fn leaf(eg: &mut Eg, node: NodeId) -> Id {
@@ -67,15 +67,21 @@ pub(crate) fn ein(eg: &mut Eg, axes: &[AxisId], guards: &[NodeId], factors: &[Id
         used.extend(&eg[f].data.free);
     }
     let mut bound: Vec<AxisId> = Vec::new();
-    for &a in axes {
+    // A ragged extent mentions its batch axis, so ragged axes go first.
+    let mut axes = axes.to_vec();
+    axes.sort_by_key(|&a| !matches!(eg.analysis.canon.g.extent(a), Extent::Ragged(_) | Extent::Derived { .. }));
+    for a in axes {
         if used.contains(a) {
             bound.push(a);
+            let g = &eg.analysis.canon.g;
+            used.extend(&g.ragged_over(g.axis(a).domain).into_iter().collect());
         } else if let Some(n) = eg.analysis.canon.g.static_extent(a) {
             k *= n as f64;
         } else {
             let domain = eg.analysis.canon.g.axis(a).domain;
             let size = eg.analysis.canon.make(&Op::Size(domain), &[])?;
             let float = eg.analysis.canon.float_of(size)?;
+            used.extend(eg.analysis.canon.g.free(size));
             let float = leaf(eg, float);
             parts.push(float);
         }

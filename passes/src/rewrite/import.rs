@@ -5,6 +5,7 @@ use super::term::{Head, Leaves, Term};
 use super::workshop::Eg;
 use egg::Id;
 use rustc_hash::FxHashMap;
+use weft_ir::graph::op::Axes;
 use weft_ir::graph::{AxisId, DomainId, Error, Graph, NodeId, Op, RecDecl};
 
 /// Which nodes rules look into: floats with a long sum in them, floats over pairs of positions, and what reads a table at positions that
@@ -31,10 +32,12 @@ pub(crate) fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
 }
 
 /// The class of a term of the canonical graph.
+///
+/// Bound axes get names that are not canonical. Canonical names are by depth, which protects them from capture as long as terms keep
+/// their nesting; rules do not keep it.
 pub(crate) fn import(eg: &mut Eg, roots: &[NodeId]) -> Result<Vec<Id>, Error> {
     let graph = eg.analysis.canon.g.clone();
     let interesting = interesting(eg, &graph);
-    let mut memo: FxHashMap<NodeId, Id> = FxHashMap::default();
     let mut needed = roots.to_vec();
     let mut order: Vec<NodeId> = Vec::new();
     let mut seen = rustc_hash::FxHashSet::default();
@@ -47,28 +50,98 @@ pub(crate) fn import(eg: &mut Eg, roots: &[NodeId]) -> Result<Vec<Id>, Error> {
         }
     }
     order.sort_unstable();
-    for n in order {
-        let id = if interesting[n.index()] { import_node(eg, &graph, n, &memo) } else { build::leaf(eg, n) };
-        memo.insert(n, id);
+    let mut names: Vec<(AxisId, AxisId)> = Vec::new();
+    for &n in order.iter().filter(|n| interesting[n.index()]) {
+        for &a in graph.op(n).bound() {
+            if is_canonical(&graph, a) && !names.iter().any(|p| p.0 == a) {
+                names.push((a, eg.analysis.renamed(a)));
+            }
+        }
     }
-    Ok(roots.iter().map(|r| memo[r]).collect())
+    let mut positions = Vec::with_capacity(names.len());
+    for &(from, to) in &names {
+        positions.push((from, eg.analysis.index(to)?));
+    }
+    let mut importer = Importer { graph: &graph, names, positions, memo: FxHashMap::default() };
+    for n in order {
+        let id = if interesting[n.index()] { importer.node(eg, n)? } else { importer.leaf(eg, n)? };
+        importer.memo.insert(n, id);
+    }
+    Ok(roots.iter().map(|r| importer.memo[r]).collect())
 }
 
-fn import_node(eg: &mut Eg, graph: &Graph, n: NodeId, memo: &FxHashMap<NodeId, Id>) -> Id {
-    let class = |ns: &[NodeId]| ns.iter().map(|a| memo[a]).collect::<Vec<Id>>();
-    let term = match graph.op(n) {
-        Op::Map(f) => Term::new(Head::Map(*f), &class(graph.args(n))),
-        Op::Ein { axes, .. } => {
-            let guards = Leaves::from_slice(graph.guards(n));
-            Term::new(Head::Ein { axes: axes.clone(), guards }, &class(graph.operands(n)))
+/// Is an axis one that canonical sums bind?
+fn is_canonical(graph: &Graph, axis: AxisId) -> bool {
+    graph.axis(axis).name.contains('\'')
+}
+
+struct Importer<'g> {
+    graph: &'g Graph,
+    /// Other names of canonical bound axes.
+    names: Vec<(AxisId, AxisId)>,
+    /// The same as positions.
+    positions: Vec<(AxisId, NodeId)>,
+    memo: FxHashMap<NodeId, Id>,
+}
+
+impl Importer<'_> {
+    fn leaf(&self, eg: &mut Eg, n: NodeId) -> Result<Id, Error> {
+        let n = self.renamed(eg, n)?;
+        Ok(build::leaf(eg, n))
+    }
+
+    fn renamed(&self, eg: &mut Eg, n: NodeId) -> Result<NodeId, Error> {
+        eg.analysis.canon.substitute(n, &self.positions)
+    }
+
+    fn all_renamed(&self, eg: &mut Eg, ns: &[NodeId]) -> Result<Leaves, Error> {
+        ns.iter().map(|&n| self.renamed(eg, n)).collect()
+    }
+
+    fn axis(&self, a: AxisId) -> AxisId {
+        self.names.iter().find(|p| p.0 == a).map_or(a, |p| p.1)
+    }
+
+    fn axes(&self, axes: &[AxisId]) -> Axes {
+        let mut all: Vec<AxisId> = axes.iter().map(|&a| self.axis(a)).collect();
+        all.sort_unstable();
+        all.into()
+    }
+
+    fn class(&self, ns: &[NodeId]) -> Vec<Id> {
+        ns.iter().map(|a| self.memo[a]).collect()
+    }
+
+    fn node(&self, eg: &mut Eg, n: NodeId) -> Result<Id, Error> {
+        let graph = self.graph;
+        let term = match graph.op(n) {
+            Op::Map(f) => Term::new(Head::Map(*f), &self.class(graph.args(n))),
+            Op::Ein { axes, .. } => {
+                let guards = self.all_renamed(eg, graph.guards(n))?;
+                Term::new(Head::Ein { axes: self.axes(axes), guards }, &self.class(graph.operands(n)))
+            }
+            Op::Sub { axes } => {
+                let at = self.all_renamed(eg, &graph.args(n)[1..])?;
+                let mut pairs: Vec<(AxisId, NodeId)> = axes.iter().map(|&a| self.axis(a)).zip(at).collect();
+                pairs.sort_unstable();
+                let (axes, at) = (pairs.iter().map(|p| p.0).collect(), pairs.iter().map(|p| p.1).collect());
+                Term::new(Head::Sub { axes, at }, &self.class(&graph.args(n)[..1]))
+            }
+            op => Term::new(Head::Other(self.op(op)), &self.class(graph.args(n))),
+        };
+        Ok(eg.add_uncanonical(term))
+    }
+
+    fn op(&self, op: &Op) -> Op {
+        match op.clone() {
+            Op::Reduce { extremum, axes, guards } => Op::Reduce { extremum, axes: self.axes(&axes), guards },
+            Op::Arg { extremum, axis, guards } => Op::Arg { extremum, axis: self.axis(axis), guards },
+            Op::KthValue { axis, guards } => Op::KthValue { axis: self.axis(axis), guards },
+            Op::KthIndex { axis, guards } => Op::KthIndex { axis: self.axis(axis), guards },
+            Op::Threshold { family, axis, guards } => Op::Threshold { family, axis: self.axis(axis), guards },
+            other => other,
         }
-        Op::Sub { axes } => {
-            let at = Leaves::from_slice(&graph.args(n)[1..]);
-            Term::new(Head::Sub { axes: axes.clone(), at }, &class(&graph.args(n)[..1]))
-        }
-        op => Term::new(Head::Other(op.clone()), &class(graph.args(n))),
-    };
-    eg.add_uncanonical(term)
+    }
 }
 
 /// The chosen term of each class.
@@ -125,6 +198,9 @@ impl Export<'_> {
         let mut free = c.g.free(args[0]).clone();
         for &a in args {
             free.extend(c.g.free(a));
+        }
+        if reverse {
+            free.extend(&c.g.ragged_over(c.g.axis(time).domain).into_iter().collect());
         }
         free.remove(time);
         let dtype = c.g.dtype(args[0]);

@@ -158,6 +158,9 @@ impl Writer {
         for &a in &key.2 {
             free.extend(c.g.free(a));
         }
+        if reverse {
+            free.extend(&c.g.ragged_over(c.g.axis(time).domain).into_iter().collect());
+        }
         free.remove(time);
         let dtype = c.g.dtype(key.2[0]);
         let name: Box<str> = c.unused_name("S").into();

@@ -131,6 +131,13 @@ impl Workshop {
         unreachable!("there are more axes than are taken")
     }
 
+    /// A new axis over the domain of another.
+    pub(crate) fn renamed(&mut self, like: AxisId) -> AxisId {
+        let domain = self.canon.g.axis(like).domain;
+        let name = self.canon.unused_name(&self.canon.g.domain(domain).name.clone());
+        self.canon.g.add_axis(&name, domain)
+    }
+
     /// Does the extent of an axis grow with time?
     pub(crate) fn is_long(&self, axis: AxisId) -> bool {
         self.canon.is_long(axis)
@@ -160,6 +167,12 @@ impl Workshop {
             }
         }
         Ok(Some(left.into_iter().collect()))
+    }
+
+    /// Is `batch` the axis of documents over whose lengths one of these axes is ragged?
+    pub(crate) fn is_batch_of(&self, batch: AxisId, axes: &[AxisId]) -> bool {
+        let g = &self.canon.g;
+        axes.iter().any(|&a| g.ragged_over(g.axis(a).domain) == Some(batch))
     }
 
     /// Facts that hold where guards do.
@@ -204,6 +217,14 @@ impl Workshop {
                 for &x in guards {
                     facts.free.extend(g.free(x));
                 }
+                // The end of a ragged axis depends on the document.
+                for &a in axes {
+                    if let Some(batch) = g.ragged_over(g.axis(a).domain)
+                        && !g.bounded_by_scope(a, axes, guards)
+                    {
+                        facts.free.insert(batch);
+                    }
+                }
                 for &a in axes {
                     facts.free.remove(a);
                 }
@@ -220,8 +241,11 @@ impl Workshop {
                     }
                 }
             }
-            Head::Scan { axis, .. } => {
+            Head::Scan { axis, reverse } => {
                 facts.free.insert(*axis);
+                if *reverse {
+                    facts.free.extend(&g.ragged_over(g.axis(*axis).domain).into_iter().collect());
+                }
                 facts.heavy = true;
             }
             Head::Other(op) => {

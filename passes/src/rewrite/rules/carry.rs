@@ -127,7 +127,8 @@ fn carried(
         }
         free
     };
-    let private: Vec<AxisId> = axes.iter().copied().filter(|&a| a != m && !outer.contains(a)).collect();
+    let private: Vec<AxisId> =
+        axes.iter().copied().filter(|&a| a != m && !outer.contains(a) && !eg.analysis.is_batch_of(a, &[m])).collect();
     for (k, &g) in others.iter().enumerate() {
         inside[k] |= private.iter().any(|&a| eg.analysis.canon.g.free(g).contains(a));
     }
@@ -172,7 +173,11 @@ fn occurs(
         None => {
             let started = started(eg, m, reverse)?;
             let c = &mut eg.analysis.canon;
-            let state = c.g.free(number).iter().filter(|&a| a != m).collect();
+            let mut state = c.g.free(number).clone();
+            if reverse {
+                state.extend(&c.g.ragged_over(c.g.axis(m).domain).into_iter().collect());
+            }
+            let state = state.iter().filter(|&a| a != m).collect();
             let name: Box<str> = c.unused_name("number").into();
             let rec = c.add_rec(RecDecl { name, time: m, state, dtype: DType::I32, reverse });
             let last = c.raw(Op::Prev(rec), &[])?;

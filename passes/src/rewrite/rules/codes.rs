@@ -1,12 +1,12 @@
 //! Tables that the data index: what depends on a position only through its code is computed once for each code, and sums over positions
 //! are sums over codes of sums over the positions that have it.
 
-use super::{Found, Rounding, Rule, terms};
+use super::{Found, Rounding, Rule, decay, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
 use egg::Id;
-use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId};
+use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
 
 pub(super) const PULL: Rule = Rule {
     name: "once for each code",
@@ -17,6 +17,46 @@ pub(super) const PULL: Rule = Rule {
     example: ("exp(sum(d: q[t,d] * C[z[j],d]))", "exp(sum(d: q[t,d] * C[s,d])) at s = z[j]"),
     apply: pull,
 };
+
+pub(super) const KNOWN: Rule = Rule {
+    name: "a code that is known",
+    mathematics: "sum over A of e[r := z] F where z = s = sum over A of e[r := s] F where z = s",
+    conditions: &["a guard says z = s, and s is the position on an axis"],
+    guard: "none",
+    rounding: Rounding::Exact,
+    example: ("sum(j: X[z[j]] * v[j] where z[j] == s)", "sum(j: X[s] * v[j] where z[j] == s)"),
+    apply: known,
+};
+
+fn known(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for &g in guards {
+        let Some((MapFn::Eq, form)) = eg.analysis.canon.comparison(g) else { continue };
+        let parts: Vec<(NodeId, i64)> = form.terms().map(|(&v, c)| (v, c)).collect();
+        let &[a, b] = parts.as_slice() else { continue };
+        if form.constant() != 0 || a.1 + b.1 != 0 {
+            continue;
+        }
+        let is_index = |n: NodeId| matches!(eg.analysis.canon.g.op(n), Op::Index(_));
+        let (code, index) = match (is_index(a.0), is_index(b.0)) {
+            (true, false) => (b.0, a.0),
+            (false, true) => (a.0, b.0),
+            _ => continue,
+        };
+        for n in 0..term.args.len() {
+            for read in reads(eg, term.args[n])? {
+                if read.at == code {
+                    let mut args = term.args.to_vec();
+                    args[n] = build::sub(eg, read.body, &[(read.axis, index)])?;
+                    let to = build::ein(eg, axes, guards, &args)?;
+                    found.push(Found { inner: vec![(n, read.term)], to });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
 
 pub(super) const ONE_HOT: Rule = Rule {
     name: "sum by code",
@@ -55,6 +95,13 @@ fn reads(eg: &mut Eg, id: Id) -> Result<Vec<Read>, Error> {
     Ok(found)
 }
 
+/// Is a factor a decay between a summed axis and one of these?
+fn decays(eg: &Eg, factor: Id, summed: &[AxisId], others: &AxisSet) -> bool {
+    let pair =
+        |a: AxisId, b: AxisId| decay::decay(eg, factor, a, b).is_some() || decay::decay(eg, factor, b, a).is_some();
+    summed.iter().any(|&a| others.iter().any(|b| a != b && pair(a, b)))
+}
+
 fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let (axes, guards): (&[AxisId], &[NodeId]) = match &term.head {
         Head::Map(_) => (&[], &[]),
@@ -82,15 +129,24 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
                         args[m] = r.body;
                         inner.push((m, r.term));
                     }
+                    None if decays(eg, f, axes, &positions) && !eg[f].data.free.contains(read.axis) => {}
                     None => others.extend(&eg[f].data.free),
                 }
+            }
+            let index = eg.analysis.index(read.axis)?;
+            let mut conditions = Vec::with_capacity(guards.len());
+            for &g in guards {
+                conditions.push(eg.analysis.canon.replaced(g, read.at, index)?);
             }
             // Guards may, if there is something to be summed for each code: the sum may then be carried.
             let bodies = || args.iter().enumerate().filter(|(m, _)| inner.iter().any(|i| i.0 == *m)).map(|(_, &f)| f);
             let summed = axes.iter().any(|&a| eg.analysis.is_long(a) && bodies().any(|f| eg[f].data.free.contains(a)));
             for &g in guards {
                 let free = eg.analysis.canon.g.free(g);
-                if !summed || free.contains(read.axis) {
+                if free.contains(read.axis) {
+                    others.insert(read.axis);
+                }
+                if !summed {
                     others.extend(free);
                 }
             }
@@ -101,7 +157,7 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             }
             let table = match &term.head {
                 Head::Map(f) => build::map(eg, *f, &args)?,
-                _ => build::ein(eg, axes, guards, &args)?,
+                _ => build::ein(eg, axes, &conditions, &args)?,
             };
             let to = build::sub(eg, table, &[key])?;
             found.push(Found { inner, to });

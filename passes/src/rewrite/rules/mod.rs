@@ -13,6 +13,7 @@ mod guards;
 mod near;
 mod ones;
 mod push;
+mod swap;
 mod window;
 
 use super::term::Term;
@@ -68,11 +69,13 @@ impl Found {
 pub(crate) const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
+    &swap::SWAP,
     &ones::COUNT,
     &expand::DISTRIBUTE,
     &expand::SPLIT_EXP,
     &guards::DECIDE,
     &codes::PULL,
+    &codes::KNOWN,
     &codes::ONE_HOT,
     &near::NEAR_FAR,
     &decay::ANCHOR,

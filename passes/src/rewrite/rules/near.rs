@@ -23,9 +23,10 @@ pub(super) const NEAR_FAR: Rule = Rule {
 struct Relation {
     x: AxisId,
     y: AxisId,
-    /// `step * x <= y - w`, or `x >= y + w`.
+    /// `step * x <= scale * y - w`, or `x >= scale * y + w`.
     past: bool,
     step: i64,
+    scale: i64,
     w: i64,
 }
 
@@ -38,14 +39,14 @@ fn relation(w: &Workshop, axes: &[AxisId], guard: NodeId) -> Option<Relation> {
     });
     let (a, b) = (parts.next()??, parts.next()??);
     let (x, y) = if axes.contains(&a.0) { (a, b) } else { (b, a) };
-    let opposite = (x.1 < 0) != (y.1 < 0) && y.1.abs() == 1;
+    let opposite = (x.1 < 0) != (y.1 < 0);
     let fits = axes.contains(&x.0) && !axes.contains(&y.0) && w.is_base(x.0) && w.is_base(y.0);
     if parts.next().is_some() || !opposite || !fits {
         return None;
     }
-    let (past, step) = (x.1 < 0, x.1.abs());
+    let (past, step, scale) = (x.1 < 0, x.1.abs(), y.1.abs());
     // What comes after is known for positions only, not for what is counted in steps.
-    (past || step == 1).then_some(Relation { x: x.0, y: y.0, past, step, w: -form.constant() })
+    (past || step == 1).then_some(Relation { x: x.0, y: y.0, past, step, scale, w: -form.constant() })
 }
 
 /// Does no other guard relate `x` to a long axis?
@@ -114,7 +115,7 @@ fn turns(eg: &Eg, factors: &[Id], r: &Relation) -> Vec<i64> {
             // x >= y - last, which is false for x <= y - (last + 1); and mirrored.
             let form = w.at_least_zero(g)?;
             let (x, y) = (w.coefficient(&form, r.x), w.coefficient(&form, r.y));
-            let band = form.terms().count() == 2 && x == sign * r.step && y == -sign;
+            let band = form.terms().count() == 2 && x == sign * r.step && y == -sign * r.scale;
             band.then(|| form.constant() + 1).filter(|&d| d > r.w)
         })
         .collect();
@@ -135,7 +136,14 @@ fn border(w: &mut Workshop, r: &Relation, distance: i64) -> Result<IntForm, Erro
         (2 * (length - 1) + distance).div_euclid(length)
     };
     let (here, by) = (w.index(r.y)?, w.canon.int(span)?);
-    let block = w.canon.map(MapFn::IDiv, &[here, by])?;
+    // Where the row counts in steps, what is whole blocks away from it starts anywhere in them.
+    let (above, c) = match (r.scale, r.past) {
+        (1, _) => (Some(IntForm::var(here)), c),
+        (s, true) => (IntForm::var(here).scaled(s).and_then(|f| f.offset(r.step - distance)), 0),
+        (s, false) => (IntForm::var(here).scaled(s).and_then(|f| f.offset(distance + length - 1)), 0),
+    };
+    let above = w.canon.int_term(&above.ok_or_else(beyond)?)?;
+    let block = w.canon.map(MapFn::IDiv, &[above, by])?;
     let form = IntForm::var(block).offset(c).and_then(|f| f.scaled(length));
     form.ok_or_else(beyond)
 }

@@ -47,7 +47,7 @@ fn push(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     Ok(found)
 }
 
-fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Result<Option<Id>, Error> {
+pub(super) fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Result<Option<Id>, Error> {
     let mut in_positions = AxisSet::new();
     for &(a, p) in map {
         in_positions.extend(eg.analysis.canon.g.free(p));

@@ -1,0 +1,104 @@
+//! The order of sums over positions.
+
+use super::{Found, Rounding, Rule, push, terms};
+use crate::rewrite::build;
+use crate::rewrite::term::{Head, Term};
+use crate::rewrite::workshop::Eg;
+use egg::Id;
+use weft_ir::graph::{AxisId, AxisSet, Error, NodeId, Op};
+
+pub(super) const SWAP: Rule = Rule {
+    name: "the other sum first",
+    mathematics: "sum over x of F(x) (sum over t of G(t, x) H(t)) = sum over t of H(t) (sum over x of F(x) G(t, x))",
+    conditions: &["x and t do not occur in each other's extents, and no axis is bound twice"],
+    guard: "both axes are long, and the result has no long axis",
+    rounding: Rounding::Reassociates,
+    example: (
+        "sum(j: v[j] * sum(t: X[t] * q[t] where t >= j) where z[j] == s)",
+        "sum(t: X[t] * q[t] * sum(j: v[j] where z[j] == s and t >= j))",
+    ),
+    apply: swap,
+};
+
+fn swap(eg: &mut Eg, class: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let long = |eg: &Eg, axes: &[AxisId]| axes.iter().copied().filter(|&a| eg.analysis.is_long(a)).collect::<Vec<_>>();
+    let [x] = long(eg, axes)[..] else { return Ok(Vec::new()) };
+    if eg[class].data.free.iter().any(|a| eg.analysis.is_long(a)) {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (n, &factor) in term.args.iter().enumerate() {
+        if !eg[factor].data.free.contains(x) {
+            continue;
+        }
+        for t in terms(eg, factor) {
+            // A stored value that is read under another name is looked into.
+            let inner = match &t.head {
+                Head::Ein { .. } => vec![t.clone()],
+                Head::Sub { axes, at } if at.iter().all(|&p| matches!(eg.analysis.canon.g.op(p), Op::Index(_))) => {
+                    let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();
+                    let mut all = Vec::new();
+                    for body in terms(eg, t.args[0]) {
+                        if matches!(body.head, Head::Ein { .. })
+                            && let Some(id) = push::pushed(eg, &body, &map)?
+                        {
+                            all.extend(terms(eg, id).into_iter().filter(|t| matches!(t.head, Head::Ein { .. })));
+                        }
+                    }
+                    all
+                }
+                _ => continue,
+            };
+            for i in inner {
+                if let Some(to) = swapped(eg, term, axes, guards, n, &i, x)? {
+                    found.push(Found { inner: vec![(n, t.clone())], to });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn swapped(
+    eg: &mut Eg,
+    term: &Term,
+    axes: &[AxisId],
+    guards: &[NodeId],
+    n: usize,
+    inner: &Term,
+    x: AxisId,
+) -> Result<Option<Id>, Error> {
+    let Head::Ein { axes: below, guards: conditions } = &inner.head else { return Ok(None) };
+    let has_long = below.iter().any(|&a| eg.analysis.is_long(a));
+    let others: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
+    let mut outside: AxisSet = axes.iter().copied().collect();
+    for &f in &others {
+        outside.extend(&eg[f].data.free);
+    }
+    for &g in guards {
+        outside.extend(eg.analysis.canon.g.free(g));
+    }
+    if !has_long || below.iter().any(|&a| outside.contains(a)) {
+        return Ok(None);
+    }
+    let factors: Vec<Id> = others.into_iter().chain(inner.args.iter().copied()).collect();
+    let all: Vec<NodeId> = guards.iter().chain(conditions).copied().collect();
+    let with = |free: &AxisSet| free.contains(x);
+    let (own, rest): (Vec<Id>, Vec<Id>) = factors.into_iter().partition(|&f| with(&eg[f].data.free));
+    let (own_guards, rest_guards): (Vec<NodeId>, Vec<NodeId>) =
+        all.into_iter().partition(|&g| with(eg.analysis.canon.g.free(g)));
+    let mut used = AxisSet::new();
+    for &f in &rest {
+        used.extend(&eg[f].data.free);
+    }
+    for &g in &rest_guards {
+        used.extend(eg.analysis.canon.g.free(g));
+    }
+    let long = |a: AxisId| (eg.analysis.is_long(a) && a != x) || eg.analysis.is_batch_of(a, &[axes, below].concat());
+    let (outer, private): (Vec<AxisId>, Vec<AxisId>) =
+        axes.iter().chain(below).copied().partition(|&a| long(a) || used.contains(a));
+    let sum = build::ein(eg, &private, &own_guards, &own)?;
+    let factors: Vec<Id> = rest.into_iter().chain([sum]).collect();
+    build::ein(eg, &outer, &rest_guards, &factors).map(Some)
+}
