@@ -35,12 +35,73 @@ impl Emitter<'_, '_> {
                 if !affine || !constant_divisor {
                     return Ok(Expr::Value(self.value(id)?));
                 }
+                if f == MapFn::IDiv
+                    && let [position, Expr::Const(m)] = &parts[..]
+                    && let Some(start) = self.start_of_tile(position, *m)
+                {
+                    return Ok(start.floor_div(*m));
+                }
                 let mut parts = parts.into_iter();
                 let first = parts.next().unwrap_or(Expr::Const(0));
                 parts.fold(first, |a, b| Expr::binary(op, a, b))
             }
             _ => Expr::Value(self.value(id)?),
         })
+    }
+
+    /// A position in a tile without the place in the tile, where tiles divide blocks of `m`: all of a tile is in one block. What is read by
+    /// block is then read once for the tile, and what multiplies it is a product.
+    fn start_of_tile(&self, position: &Expr, m: i64) -> Option<Expr> {
+        let Expr::Binary(BinOp::Add, a, b) = position else { return None };
+        let (start, axis) = match (&**a, &**b) {
+            (start, Expr::Axis(axis)) | (Expr::Axis(axis), start) => (start, *axis),
+            // `(start + place) + constant`
+            (inner, Expr::Const(n)) | (Expr::Const(n), inner) => {
+                let start = self.start_of_tile(inner, m)?;
+                let extent = self.tile_extent(inner)?;
+                return (n % extent == 0).then(|| Expr::binary(BinOp::Add, start, Expr::Const(*n)));
+            }
+            _ => return None,
+        };
+        let extent = self.kb.kernel().axis_extent(self.kb.kernel_plan(), axis)?;
+        let whole = self.kb.kernel().expr_axes(start).is_empty() && self.multiple(start, 8) % extent == 0;
+        (whole && extent > 0 && m % extent == 0).then(|| start.clone())
+    }
+
+    /// The extent of the only tile axis in a position.
+    fn tile_extent(&self, position: &Expr) -> Option<i64> {
+        let mut axes = self.kb.kernel().expr_axes(position).iter();
+        let axis = axes.next().filter(|_| axes.next().is_none())?;
+        self.kb.kernel().axis_extent(self.kb.kernel_plan(), axis).filter(|&n| n > 0)
+    }
+
+    /// A number of which an expression is a multiple.
+    fn multiple(&self, e: &Expr, depth: u32) -> i64 {
+        let gcd = |a: i64, b: i64| {
+            let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+            while b != 0 {
+                (a, b) = (b, a % b);
+            }
+            i64::try_from(a).unwrap_or(1)
+        };
+        match e {
+            _ if depth == 0 => 1,
+            Expr::Const(n) => *n,
+            Expr::Param(_) => self.kb.kernel_plan().static_value(e).unwrap_or(1),
+            Expr::Var(v) => match self.kb.kernel().var(*v).map(|v| &v.def) {
+                Some(kernel::VarDef::Let(e)) => self.multiple(e, depth - 1),
+                _ => 1,
+            },
+            Expr::Binary(op, a, b) => {
+                let (a, b) = (self.multiple(a, depth - 1), self.multiple(b, depth - 1));
+                match op {
+                    BinOp::Add | BinOp::Sub => gcd(a, b),
+                    BinOp::Mul => a.checked_mul(b).unwrap_or(1),
+                    _ => 1,
+                }
+            }
+            _ => 1,
+        }
     }
 
     /// Least and greatest value of an expression, as far as they are known when compiling.
