@@ -250,14 +250,18 @@ impl Emitter<'_, '_> {
             }
         }
         let over = self.tile_axes_of(axes);
-        self.contract(id, &values, over, guard, acc, hint)
+        let wild: Vec<bool> = factors.iter().map(|&f| self.s.is_wild(f)).collect();
+        self.contract(id, &values, &wild, over, guard, acc, hint)
     }
 
-    /// The sum over tile axes of a product of tiles, where a guard holds.
-    pub(crate) fn contract(
+    /// The sum over tile axes of a product of tiles, where a guard holds. Of each it is known whether it is wild: maybe infinite, or no
+    /// number at all, where the guard is false.
+    #[expect(clippy::too_many_arguments, reason = "a sum has this many parts")]
+    fn contract(
         &mut self,
         id: NodeId,
         values: &[ValueId],
+        wild: &[bool],
         over: AxisSet,
         guard: Guard,
         acc: Option<ValueId>,
@@ -295,12 +299,35 @@ impl Emitter<'_, '_> {
             let (a, b) = (self.multiply(&rows, hint), self.multiply(&others, hint));
             return Ok(self.kb.dot(hint, a, b, over, acc));
         }
+        // A guard that speaks of one side only makes that side 0 where it is false. The other must be a number there.
+        let sides = [(&rows, &others), (&others, &rows)];
+        let calm = |vs: &[ValueId]| values.iter().zip(wild).all(|(v, &w)| !w || !vs.contains(v));
+        if is_float && separable {
+            let speaks = self.guard_axes(&guard);
+            let fits = |e: &Self, own: &[ValueId]| {
+                speaks.minus(own.iter().fold(over, |s, &v| s.union(axes_of(e, v)))).is_empty()
+            };
+            if let Some((own, other)) = sides.into_iter().find(|(own, other)| fits(self, own) && calm(other)) {
+                let (own, other) = (self.multiply(own, hint), self.multiply(other, hint));
+                let ok = self.guard_tile(&guard)?;
+                let zero = self.kb.fill("zero", 0.0, self.float, AxisSet::EMPTY);
+                let own = self.kb.select(hint, ok, own, zero);
+                return Ok(self.kb.dot(hint, own, other, over, acc));
+            }
+        }
         let p = self.multiply(values, hint);
         let sum = self.kb.reduce(hint, p, Monoid::Sum, over, guard);
         Ok(match acc {
             Some(a) => self.kb.map(hint, kernel::MapFn::Add, &[a, sum]),
             None => sum,
         })
+    }
+
+    /// Tile axes that a guard speaks of.
+    fn guard_axes(&self, guard: &Guard) -> AxisSet {
+        let atoms = guard.atoms.iter().flat_map(|a| [&a.lhs, &a.rhs]).map(|e| self.kb.kernel().expr_axes(e));
+        let tiles = guard.opaque.iter().map(|&v| self.kb.type_of(v).map_or(AxisSet::EMPTY, |t| t.axes));
+        atoms.chain(tiles).fold(AxisSet::EMPTY, AxisSet::union)
     }
 
     /// Position of an extremum over a short axis, walked in blocks.
