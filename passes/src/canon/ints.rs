@@ -190,6 +190,13 @@ impl Canon {
         self.raw(Op::Map(if equal { MapFn::Eq } else { MapFn::Ne }), &[term, zero])
     }
 
+    /// Is a term a comparison of integers? To make it anew is cheaper than to read it.
+    #[must_use]
+    pub fn is_comparison(&self, id: NodeId) -> bool {
+        matches!(self.g.op(id), Op::Map(MapFn::Le | MapFn::Eq | MapFn::Ne))
+            && self.g.args(id).iter().all(|&a| self.g.dtype(a).is_int())
+    }
+
     /// The form of which a canonical comparison says `>= 0`, `== 0` or `!= 0`.
     #[must_use]
     pub fn comparison(&self, id: NodeId) -> Option<(MapFn, IntForm)> {

@@ -288,6 +288,9 @@ impl Canon {
         if matches!(op, Op::Rec(_)) {
             return true;
         }
+        if self.is_comparison(id) {
+            return false;
+        }
         match stop {
             Stop::AtRowValues if !self.inline => self.is_row_value(id) || self.is_table(id),
             Stop::AtReductions => self.is_table(id) || (self.is_row_value(id) && op.is_reduction()),

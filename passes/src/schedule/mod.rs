@@ -39,6 +39,7 @@ mod recurrence;
 mod reuse;
 mod rows;
 mod scales;
+mod scatter;
 mod select;
 mod store;
 mod stream;

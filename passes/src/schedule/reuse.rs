@@ -87,6 +87,6 @@ impl Scheduler {
         let bound = matches!(self.c.g.op(id), Op::Sub { .. } | Op::Prev(_) | Op::Input(_));
         // A recurrence can be stored; a term of a previous state cannot.
         let inside = !matches!(self.c.g.op(id), Op::Rec(_)) && self.states(id)?.previous;
-        Ok(!bound && self.c.is_row_value(id) && !inside)
+        Ok(!bound && !self.c.is_comparison(id) && self.c.is_row_value(id) && !inside)
     }
 }

@@ -406,6 +406,9 @@ impl Scheduler {
         }
         let sums = self.streamed(body);
         if sums.is_empty() {
+            if let Some(scatter) = self.scatter_of(body, &target.axes)? {
+                return self.scatter_kernel(name, &scatter, target);
+            }
             self.row_kernel(name, body, target)
         } else {
             self.stream_kernel(name, body, &sums, target)

@@ -112,7 +112,7 @@ impl Emitter<'_, '_> {
     }
 
     /// How far inside the memory of some factor an axis is.
-    pub(super) fn innermost(&self, axis: AxisId, factors: &[NodeId]) -> usize {
+    pub(crate) fn innermost(&self, axis: AxisId, factors: &[NodeId]) -> usize {
         factors
             .iter()
             .filter_map(|&f| {
