@@ -235,8 +235,14 @@ impl Emitter<'_, '_> {
         acc: Option<ValueId>,
         hint: &str,
     ) -> Result<ValueId, Error> {
+        // The mantissa of a bare exponential is 1: multiplied, it would hide that the other factor is a read.
+        let one = |f: NodeId| self.s.c.g.constant(f).is_some_and(|k| k.as_f64() == 1.0);
+        let factors: Vec<NodeId> = match factors.iter().copied().filter(|&f| !one(f)).collect::<Vec<_>>() {
+            left if left.is_empty() => factors.to_vec(),
+            left => left,
+        };
         let mut values = Vec::new();
-        for &f in factors {
+        for &f in &factors {
             values.push(self.value(f)?);
         }
         let mut guard = self.guard(guards)?;
