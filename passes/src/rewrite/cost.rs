@@ -123,6 +123,8 @@ impl<'a> Cost<'a> {
             Head::Ein { axes, guards: own } => {
                 let guards: Vec<NodeId> = guards.iter().chain(own).copied().collect();
                 let factors: Vec<AxisSet> = term.args.iter().map(|&f| self.eg[f].data.free.clone()).collect();
+                let fine: Vec<AxisSet> = term.args.iter().map(|&f| self.fine(f)).collect();
+                let factors = factors.into_iter().zip(fine).collect();
                 let cost = self.contraction(free, axes, &guards, factors);
                 let stored = !axes.is_empty() && self.is_row(id);
                 // A sum over positions for every pair of positions: no kernel does it.
@@ -143,6 +145,26 @@ impl<'a> Cost<'a> {
                 self.points.count(&all, &[]) * 2.0 * VECTOR
             }
         }
+    }
+
+    /// Axes on which a class depends position by position: not those of which it reads only in which block a position is.
+    fn fine(&self, id: Id) -> AxisSet {
+        let c = &self.eg.analysis.canon;
+        let mut fine = self.eg[id].data.free.clone();
+        for t in &self.eg[id].nodes {
+            let Head::Sub { at, .. } = &t.head else { continue };
+            let body = &self.eg[t.args[0]].data.free;
+            for &p in at {
+                let Some(form) = c.int_form(p) else { continue };
+                let quotient = |v: NodeId| matches!(c.g.op(v), Op::Map(MapFn::IDiv));
+                for a in c.g.free(p).iter().filter(|&a| !body.contains(a)) {
+                    if form.terms().all(|(&v, _)| quotient(v) || !c.g.free(v).contains(a)) {
+                        fine.remove(a);
+                    }
+                }
+            }
+        }
+        fine
     }
 
     /// The share of a sum's work that is done where a guard says on which position of a result's axis each addend goes.
@@ -168,7 +190,7 @@ impl<'a> Cost<'a> {
     }
 
     /// The cheapest order in which to sum a product over its axes.
-    fn contraction(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId], factors: Vec<AxisSet>) -> f64 {
+    fn contraction(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId], factors: Vec<(AxisSet, AxisSet)>) -> f64 {
         if axes.is_empty() {
             return self.count(free, guards) * VECTOR * (factors.len().max(2) - 1) as f64;
         }
@@ -183,7 +205,7 @@ impl<'a> Cost<'a> {
         free: &AxisSet,
         axes: &[AxisId],
         guards: &[NodeId],
-        factors: &[AxisSet],
+        factors: &[(AxisSet, AxisSet)],
         paid: f64,
         best: &mut f64,
     ) {
@@ -198,21 +220,21 @@ impl<'a> Cost<'a> {
         }
         let g = &self.eg.analysis.canon.g;
         for (k, &a) in axes.iter().enumerate() {
-            let (with, mut rest): (Vec<AxisSet>, Vec<AxisSet>) = factors.iter().cloned().partition(|f| f.contains(a));
+            let (with, mut rest): (Vec<_>, Vec<_>) = factors.iter().cloned().partition(|f| f.0.contains(a));
             let mut all: AxisSet = [a].into_iter().collect();
             for f in &with {
-                all.extend(f);
+                all.extend(&f.0);
             }
             // A guard on an axis must be met before the axis is gone.
             for &x in guards.iter().filter(|&&x| g.free(x).contains(a)) {
                 all.extend(g.free(x));
             }
-            let own = |f: &AxisSet| with.iter().filter(|o| *o != f).any(|o| f.iter().any(|x| x != a && !o.contains(x)));
-            let product = with.len() == 2 && with.iter().all(own);
+            let own = |n: usize| with[n].1.iter().any(|x| x != a && !with[1 - n].1.contains(x));
+            let product = with.len() == 2 && own(0) && own(1);
             let rate = if product { 1.0 } else { VECTOR };
             let cost = self.count(&all, guards) * rate * with.len().max(1) as f64;
             all.remove(a);
-            rest.push(all);
+            rest.push((all.clone(), all));
             let left: Vec<AxisId> = axes.iter().copied().enumerate().filter(|&(n, _)| n != k).map(|(_, a)| a).collect();
             self.orders(free, &left, guards, &rest, paid + cost, best);
         }

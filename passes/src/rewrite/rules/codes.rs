@@ -2,6 +2,7 @@
 //! are sums over codes of sums over the positions that have it.
 
 use super::{Found, Rounding, Rule, decay, terms};
+use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
@@ -56,6 +57,62 @@ fn known(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         }
     }
     Ok(found)
+}
+
+pub(super) const SOLVE: Rule = Rule {
+    name: "solve for a position",
+    mathematics: "sum over A, s of F where z = s = sum over A of F[s := z]",
+    conditions: &["z does not depend on s, and is a position on its axis"],
+    guard: "z depends on the data",
+    rounding: Rounding::Exact,
+    example: ("sum(j, s: X[t,s] * v[j] where z[j] == s)", "sum(j: X[t,z[j]] * v[j])"),
+    apply: solve,
+};
+
+fn solve(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (n, &g) in guards.iter().enumerate() {
+        let Some((axis, at)) = equation(eg, g, axes)? else { continue };
+        let w = &mut eg.analysis;
+        let domain = w.canon.g.axis(axis).domain;
+        if w.canon.is_data_free(at) || !w.prover(&[]).in_range(at, domain) {
+            continue;
+        }
+        let map = [(axis, at)];
+        let mut gs = Vec::new();
+        for (m, &g) in guards.iter().enumerate() {
+            if m != n {
+                gs.push(w.canon.substitute(g, &map)?);
+            }
+        }
+        let mut fs = Vec::new();
+        for &f in &term.args {
+            fs.push(build::sub(eg, f, &map)?);
+        }
+        let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != axis).collect();
+        found.push(Found::plain(build::ein(eg, &left, &gs, &fs)?));
+    }
+    Ok(found)
+}
+
+/// A guard as an equation for the position on one of these axes.
+fn equation(eg: &mut Eg, guard: NodeId, axes: &[AxisId]) -> Result<Option<(AxisId, NodeId)>, Error> {
+    let w = &mut eg.analysis;
+    let Some((MapFn::Eq, form)) = w.canon.comparison(guard) else { return Ok(None) };
+    for &a in axes {
+        let k = w.coefficient(&form, a);
+        if k.abs() != 1 || w.hides(&form, a) {
+            continue;
+        }
+        let here = IntForm::var(w.index(a)?);
+        // k * a + rest == 0
+        let rest = form.checked_add(&here, -k).and_then(|f| f.scaled(-k));
+        if let Some(rest) = rest {
+            return Ok(Some((a, w.canon.int_term(&rest)?)));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) const ONE_HOT: Rule = Rule {

@@ -76,6 +76,7 @@ pub(crate) const RULES: &[&Rule] = &[
     &guards::DECIDE,
     &codes::PULL,
     &codes::KNOWN,
+    &codes::SOLVE,
     &codes::ONE_HOT,
     &near::NEAR_FAR,
     &decay::ANCHOR,
