@@ -13,7 +13,7 @@ pub(super) const PULL: Rule = Rule {
     name: "once for each code",
     mathematics: "f(e[s := z]) = f(e)[s := z]; sum over A of e[s := z] F = (sum over A of e F)[s := z]",
     conditions: &["z does not depend on A", "s occurs in e alone"],
-    guard: "nothing else in the term depends on the long axes of z",
+    guard: "nothing else in the term depends on all long axes of z",
     rounding: Rounding::Exact,
     example: ("exp(sum(d: q[t,d] * C[z[j],d]))", "exp(sum(d: q[t,d] * C[s,d])) at s = z[j]"),
     apply: pull,
@@ -134,10 +134,23 @@ struct Read {
 }
 
 fn reads(eg: &mut Eg, id: Id) -> Result<Vec<Read>, Error> {
+    reads_at(eg, id, |eg, p| !eg.analysis.canon.is_data_free(p))
+}
+
+/// The same, or at a distance between two positions.
+fn reads_apart(eg: &mut Eg, id: Id) -> Result<Vec<Read>, Error> {
+    reads_at(eg, id, |eg, p| {
+        let long = eg.analysis.canon.g.free(p).iter().filter(|&a| eg.analysis.is_long(a)).count();
+        long > 1 || !eg.analysis.canon.is_data_free(p)
+    })
+}
+
+/// Reads of a term at one position of a kind.
+fn reads_at(eg: &mut Eg, id: Id, kind: impl Fn(&Eg, NodeId) -> bool) -> Result<Vec<Read>, Error> {
     let mut found = Vec::new();
     for t in terms(eg, id) {
         let Head::Sub { axes, at } = &t.head else { continue };
-        let by_data: Vec<usize> = (0..axes.len()).filter(|&n| !eg.analysis.canon.is_data_free(at[n])).collect();
+        let by_data: Vec<usize> = (0..axes.len()).filter(|&n| kind(eg, at[n])).collect();
         let [n] = by_data[..] else { continue };
         let (axis, position) = (axes[n], at[n]);
         // Whatever else is replaced is replaced first, if that is the same.
@@ -169,7 +182,7 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let mut found = Vec::new();
     let mut tried: Vec<(AxisId, NodeId)> = Vec::new();
     for n in 0..term.args.len() {
-        for read in reads(eg, term.args[n])? {
+        for read in reads_apart(eg, term.args[n])? {
             let key = (read.axis, read.at);
             let positions = eg.analysis.canon.g.free(read.at).clone();
             if tried.contains(&key) || !positions.is_disjoint(&bound) || bound.contains(read.axis) {
@@ -181,7 +194,7 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             let mut inner = Vec::new();
             let mut others = AxisSet::new();
             for (m, &f) in term.args.iter().enumerate() {
-                match reads(eg, f)?.into_iter().find(|r| (r.axis, r.at) == key) {
+                match reads_apart(eg, f)?.into_iter().find(|r| (r.axis, r.at) == key) {
                     Some(r) => {
                         args[m] = r.body;
                         inner.push((m, r.term));
@@ -209,7 +222,9 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             }
             let long = |a: AxisId| eg.analysis.is_long(a) && positions.contains(a);
             let own = bodies().any(|f| eg[f].data.free.iter().any(long));
-            if others.contains(read.axis) || others.iter().any(long) || own {
+            // What is left must know less of where it is than what was there.
+            let all = positions.iter().filter(|&a| long(a)).all(|a| others.contains(a));
+            if others.contains(read.axis) || all || own {
                 continue;
             }
             let table = match &term.head {
