@@ -77,7 +77,7 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Compile a layer and write its programs.
     Compile(CompileArgs),
-    /// Explain an error code, or list all.
+    /// Explain how the algorithm of a layer is derived, or an error code.
     Explain(ExplainArgs),
     /// Bring sources into canonical layout.
     Fmt(FmtArgs),
@@ -217,9 +217,33 @@ pub(super) struct CompileArgs {
 /// Arguments of `weft explain`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ExplainArgs {
-    /// A code such as `E0203`; without one, all codes are listed. (Explanations of a layer's derivation are not in this version.)
-    #[arg(value_name = "CODE")]
+    /// A layer's source, to see how its algorithm is derived, or a code such as `E0203`; without either, all codes are listed.
+    #[arg(value_name = "FILE|CODE")]
     pub what: Option<String>,
+    /// The layer, if the file has several.
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+    /// Set a size or a constant. May be repeated.
+    #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = parse_define, action = ArgAction::Append)]
+    pub defines: Vec<(String, Number)>,
+    /// What the type `float` of the layer stands for.
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = floats())]
+    pub float: DType,
+    /// The layer with its gradients.
+    #[arg(long)]
+    pub grad: bool,
+    /// Only the derivation.
+    #[arg(long)]
+    pub derivation: bool,
+    /// Only the costs.
+    #[arg(long)]
+    pub cost: bool,
+    /// The state of generation (not in this version).
+    #[arg(long)]
+    pub state: bool,
+    /// Write a page (not in this version).
+    #[arg(long, value_name = "OUT")]
+    pub html: Option<PathBuf>,
 }
 
 /// Arguments of `weft fmt`.

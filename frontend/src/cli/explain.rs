@@ -6,7 +6,9 @@ use super::End;
 use super::args::ExplainArgs;
 use super::out::Out;
 use crate::diagnostics::{Code, Diagnostic, codes};
-use crate::driver::{Failure, Fault, later};
+use crate::driver::{
+    Failure, Fault, GradientOptions, LoadOptions, Told, Watch, differentiate, explain as told, later, load,
+};
 
 pub(super) fn explain(args: &ExplainArgs, out: &mut Out) -> Result<End, Failure> {
     let Some(what) = &args.what else {
@@ -32,13 +34,46 @@ pub(super) fn explain(args: &ExplainArgs, out: &mut Out) -> Result<End, Failure>
             out.text(&code.page())?;
             Ok(End::Good)
         }
-        None if what.contains(['.', '/']) || what == "-" => {
-            let instead = "`weft check FILE --notes` prints the scheduler's choices";
-            Err(later("explaining a layer", instead).into())
-        }
+        None if what.contains(['.', '/']) || what == "-" => layer(args, what, out),
         None => {
             let d = Diagnostic::error(codes::E0521, format!("there is no code `{what}`"));
             Err(Fault::from(d.hint("`weft explain` lists all codes")).into())
         }
     }
+}
+
+/// The derivation of a layer.
+fn layer(args: &ExplainArgs, file: &str, out: &mut Out) -> Result<End, Failure> {
+    if args.state {
+        return Err(later("`--state`", "the derivation and the costs are there").into());
+    }
+    if args.html.is_some() {
+        return Err(later("`--html`", "without it, the same is printed as text").into());
+    }
+    let options = LoadOptions {
+        layer: args.layer.clone(),
+        defines: args.defines.clone(),
+        float: args.float,
+        ..LoadOptions::default()
+    };
+    let mut watch = Watch::new(out);
+    let mut loaded = load(file.as_ref(), &options, &mut watch)?;
+    if args.grad {
+        loaded = match differentiate(&loaded, &GradientOptions::default(), &mut watch) {
+            Ok(made) => made,
+            Err(fault) => return Err(fault.within(loaded.sources)),
+        };
+    }
+    let all = args.derivation == args.cost;
+    let what = Told { derivation: all || args.derivation, cost: all || args.cost };
+    let text = match told(&loaded, what, &mut watch) {
+        Ok(text) => text,
+        Err(fault) => return Err(fault.within(loaded.sources)),
+    };
+    if out.json() {
+        out.object(&json!({ "ok": true, "explanation": text }))?;
+    } else {
+        out.text(&text)?;
+    }
+    Ok(End::Good)
 }

@@ -95,17 +95,23 @@ pub struct Training {
     pub saved: Vec<Saved>,
 }
 
+/// A layer in canonical form.
+pub(super) fn canonical(loaded: &Loaded, watch: &mut Watch<'_>) -> Result<(Graph, canon::Settings), Fault> {
+    let checked = &loaded.checked;
+    let settings = canon::Settings { float: checked.float };
+    let canonical = watch.time(Phase::Canonicalise, || canon::canonicalise(&checked.graph, settings));
+    let canonical = canonical.map_err(|e| Fault::bug(format!("the canonicaliser: {e}")))?;
+    watch.show(Phase::Canonicalise, &canonical);
+    Ok((canonical, settings))
+}
+
 /// Canonicalises and schedules a layer.
 ///
 /// # Errors
 /// E0601 for a layer that needs memory quadratic in time, E0602 for one that has no schedule, E0608 if more must be saved for
 /// backward than may be.
 pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) -> Result<Planned, Fault> {
-    let checked = &loaded.checked;
-    let settings = canon::Settings { float: checked.float };
-    let canonical = watch.time(Phase::Canonicalise, || canon::canonicalise(&checked.graph, settings));
-    let canonical = canonical.map_err(|e| Fault::bug(format!("the canonicaliser: {e}")))?;
-    watch.show(Phase::Canonicalise, &canonical);
+    let (canonical, settings) = canonical(loaded, watch)?;
     let (canonical, mut found) = match &options.rewrite {
         None => (canonical, Vec::new()),
         Some(how) => {

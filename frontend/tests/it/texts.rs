@@ -43,6 +43,18 @@ fn table(example: &Example) -> String {
     shown.lines().filter(|l| !timed(l)).map(masked).collect::<Vec<_>>().join("\n")
 }
 
+/// What `weft explain` prints.
+fn derivation(example: &Example) -> String {
+    let folder = Folder::new();
+    folder.write("layer.weft", example.text());
+    let mut args: Vec<String> = ["explain", "layer.weft"].map(str::to_owned).to_vec();
+    for (name, value) in example.sizes {
+        args.extend(["-D".to_owned(), format!("{name}={value}")]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    folder.weft(&args).good().stdout()
+}
+
 /// A line with its errors hidden: they are rounding, which libraries of functions may do otherwise elsewhere.
 fn masked(line: &str) -> String {
     let is_error = |w: &str| w.contains("e-") && w.starts_with(|c: char| c.is_ascii_digit());
@@ -75,6 +87,7 @@ fn texts(file: &str) {
             insta::assert_snapshot!(name("5-clif"), clif);
         }
         insta::assert_snapshot!(name("6-check"), table(example));
+        insta::assert_snapshot!(name("7-derivation"), derivation(example));
     });
 }
 

@@ -75,6 +75,58 @@ pub fn rewrite(graph: &Graph, settings: Settings, options: &Options) -> Result<R
     }
 }
 
+/// How an algorithm follows from a definition, if it can be told.
+#[derive(Clone, Debug)]
+pub enum Derived {
+    /// The definition is the algorithm.
+    Unchanged,
+    /// The proof speaks of too many terms.
+    TooLarge,
+    /// Step by step.
+    Steps(Box<proof::Derivation>),
+}
+
+/// What is told of a rewriting.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The steps.
+    pub derivation: Derived,
+    /// The length of blocks, if there are any.
+    pub length: Option<i64>,
+    /// The powers of time with which costs of definition and algorithm grow.
+    pub degree: (f64, f64),
+    /// Lengths of sequences with the costs of definition and algorithm, in operations of products.
+    pub costs: Vec<(i64, f64, f64)>,
+}
+
+/// The largest term of a proof, written out as a tree.
+const LARGEST: f64 = 4000.0;
+
+/// The derivation of the cheapest form, and costs at some lengths of sequences.
+///
+/// # Errors
+/// Only for graphs that are not well-formed.
+pub fn explained(graph: &Graph, settings: Settings, options: &Options, at: &[i64]) -> Result<Explained, Error> {
+    let best = rewrite(graph, settings, options)?;
+    let length = best.length.or_else(|| options.lengths.first().copied()).unwrap_or(64);
+    let mut s = Saturated::new(graph, settings, length, best.length.is_some())?;
+    let changed = best.length.is_some();
+    let choice = if changed { extract::extract(&s.eg, s.root, &s.start, options.at).0 } else { s.start.clone() };
+    let price = |c: &import::Choice, t: i64| cost::Cost::new(&s.eg, t).total(c, s.root);
+    let costs = at.iter().map(|&t| (t, price(&s.start, t), price(&choice, t))).collect();
+    let degree = (degree(&s.eg, &s.start, s.root), degree(&s.eg, &choice, s.root));
+    let size = |c: &import::Choice| proof::tree_size(&s.eg, c, s.root);
+    let derivation = if !changed {
+        Derived::Unchanged
+    } else if size(&s.start).max(size(&choice)) > LARGEST {
+        Derived::TooLarge
+    } else {
+        let (start, derived) = (s.start.clone(), s.derived.clone());
+        Derived::Steps(Box::new(proof::derive(&mut s.eg, s.root, &start, &choice, derived)?))
+    };
+    Ok(Explained { derivation, length: best.length, degree, costs })
+}
+
 /// The derivation of the cheapest form with blocks of this length.
 ///
 /// # Errors

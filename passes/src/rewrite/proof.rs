@@ -53,6 +53,22 @@ impl Derivation {
     }
 }
 
+/// How many terms a choice has as a tree: a proof writes every term out, whoever shares it.
+pub(crate) fn tree_size(eg: &Eg, choice: &Choice, root: Id) -> f64 {
+    let mut memo: FxHashMap<Id, f64> = FxHashMap::default();
+    size_of(eg, choice, eg.find(root), &mut memo)
+}
+
+fn size_of(eg: &Eg, choice: &Choice, id: Id, memo: &mut FxHashMap<Id, f64>) -> f64 {
+    if let Some(&n) = memo.get(&id) {
+        return n;
+    }
+    let args = choice.get(&id).map(|t| t.args.clone()).unwrap_or_default();
+    let n = 1.0 + args.iter().map(|&a| size_of(eg, choice, eg.find(a), memo)).sum::<f64>();
+    memo.insert(id, n);
+    n
+}
+
 /// A chosen term as an expression.
 fn expression(eg: &Eg, choice: &Choice, root: Id) -> RecExpr<Term> {
     let mut expr = RecExpr::default();
