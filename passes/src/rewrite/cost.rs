@@ -18,7 +18,7 @@ use weft_ir::graph::{AxisId, AxisSet, MapFn, NodeId, Op};
 const VECTOR: f64 = 4.0;
 /// A transcendental function.
 const DEAR: f64 = 16.0 * VECTOR;
-/// What the cost of something is multiplied by that the scheduler refuses.
+/// The price of what has no kernel.
 const REFUSED: f64 = 1e6;
 /// An element written and read.
 const MEMORY: f64 = 16.0;
@@ -29,6 +29,8 @@ pub(crate) struct Cost<'a> {
     pub(crate) eg: &'a Eg,
     /// Counts.
     pub(crate) points: Points<'a>,
+    /// What the cost of something is multiplied by that the scheduler refuses.
+    refused: f64,
 }
 
 /// Where values over pairs are computed: which sum asked, and what its guards are.
@@ -40,7 +42,12 @@ struct Context {
 impl<'a> Cost<'a> {
     /// Prices at a length.
     pub(crate) fn new(eg: &'a Eg, length: i64) -> Self {
-        Self { eg, points: Points::new(&eg.analysis.canon, length) }
+        Self { eg, points: Points::new(&eg.analysis.canon, length), refused: REFUSED }
+    }
+
+    /// The same, whether there is a kernel for it or not: the cost of what is defined.
+    pub(crate) fn plain(eg: &'a Eg, length: i64) -> Self {
+        Self { refused: 1.0, ..Self::new(eg, length) }
     }
 
     fn is_row(&self, id: Id) -> bool {
@@ -129,7 +136,7 @@ impl<'a> Cost<'a> {
                 let stored = !axes.is_empty() && self.is_row(id);
                 // A sum over positions for every pair of positions: no kernel does it.
                 let refused = !self.is_row(id) && axes.iter().any(|&a| self.eg.analysis.is_long(a));
-                let cost = cost * self.scatter(free, own) * if refused { REFUSED } else { 1.0 };
+                let cost = cost * self.scatter(free, own) * if refused { self.refused } else { 1.0 };
                 cost + if stored { self.points.count(free, &[]) * MEMORY } else { 0.0 }
             }
             // Rows of a table that the data choose.

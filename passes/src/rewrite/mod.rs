@@ -112,7 +112,7 @@ pub fn explained(graph: &Graph, settings: Settings, options: &Options, at: &[i64
     let mut s = Saturated::new(graph, settings, length, best.length.is_some())?;
     let changed = best.length.is_some();
     let choice = if changed { extract::extract(&s.eg, s.root, &s.start, options.at).0 } else { s.start.clone() };
-    let price = |c: &import::Choice, t: i64| cost::Cost::new(&s.eg, t).total(c, s.root);
+    let price = |c: &import::Choice, t: i64| cost::Cost::plain(&s.eg, t).total(c, s.root);
     let costs = at.iter().map(|&t| (t, price(&s.start, t), price(&choice, t))).collect();
     let degree = (degree(&s.eg, &s.start, s.root), degree(&s.eg, &choice, s.root));
     let size = |c: &import::Choice| proof::tree_size(&s.eg, c, s.root);

@@ -15,6 +15,8 @@ pub(super) struct Notation<'g> {
     /// Axes that the source declares: those with smaller ids.
     declared: usize,
     names: BTreeMap<AxisId, String>,
+    /// Names of axes in whose place positions stand: nothing inside takes them.
+    reserved: Vec<String>,
     /// Recurrences in the order in which they were met, for their definitions.
     pub(super) carried: Vec<(RecId, NodeId)>,
 }
@@ -43,7 +45,7 @@ enum Tie {
 impl<'g> Notation<'g> {
     /// For a graph whose first `declared` axes are those of the source.
     pub(super) fn new(graph: &'g Graph, declared: usize) -> Self {
-        Self { graph, declared, names: BTreeMap::new(), carried: Vec::new() }
+        Self { graph, declared, names: BTreeMap::new(), reserved: Vec::new(), carried: Vec::new() }
     }
 
     /// A term written out, though it may have a name.
@@ -102,7 +104,7 @@ impl<'g> Notation<'g> {
         let g = self.graph;
         let domain = g.axis(axis).domain;
         let own = |a: &usize| g.axes()[*a].domain == domain && !g.axes()[*a].name.contains('\'');
-        let taken = |n: &str| self.names.values().any(|x| x == n);
+        let taken = |n: &str| self.names.values().chain(&self.reserved).any(|x| x == n);
         let mut candidates: Vec<String> = Vec::new();
         if axis.index() < self.declared && !g.axis(axis).name.contains('\'') {
             candidates.push(g.axis(axis).name.to_string());
@@ -147,7 +149,7 @@ impl<'g> Notation<'g> {
         let g = self.graph;
         if let (false, Some(label)) = (whole, g.label(id)) {
             let axes: Vec<AxisId> = g.free(id).iter().collect();
-            return (self.read(&label.to_owned(), &axes, &BTreeMap::new()), Tie::Atom);
+            return (self.read(label, &axes, &BTreeMap::new()), Tie::Atom);
         }
         let args = g.args(id).to_vec();
         match g.op(id).clone() {
@@ -218,12 +220,17 @@ impl<'g> Notation<'g> {
         let mut before: Vec<(AxisId, Option<String>)> = Vec::new();
         let texts: Vec<(AxisId, String)> = at.iter().map(|(&a, &p)| (a, self.within(p, Tie::Atom))).collect();
         for (a, text) in texts {
-            before.push((a, self.names.insert(a, text)));
+            let name = self.names.insert(a, text);
+            self.reserved.extend(name.clone());
+            before.push((a, name));
         }
         let opened = self.open(body, false);
         for (a, name) in before {
             match name {
-                Some(n) => self.names.insert(a, n),
+                Some(n) => {
+                    self.reserved.pop();
+                    self.names.insert(a, n)
+                }
                 None => self.names.remove(&a),
             };
         }
