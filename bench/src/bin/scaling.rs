@@ -144,7 +144,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                         print!("{:10.2}", seconds * 1e6 / t as f64);
                     }
                     Ok(None) => print!("{:>10}", "memory"),
-                    Err(e) => print!(" [{e}]"),
+                    // The scheduler refuses what no kernel can do.
+                    Err(e) if e.to_string().contains("code: E060") => print!("{:>10}", "refused"),
+                    Err(e) => return Err(e),
                 }
                 std::io::Write::flush(&mut std::io::stdout())?;
             }

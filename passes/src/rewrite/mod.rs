@@ -95,6 +95,11 @@ pub struct Explained {
     pub length: Option<i64>,
     /// The powers of time with which costs of definition and algorithm grow.
     pub degree: (f64, f64),
+    /// Rules that almost fired: the rule, what does not meet a condition, a term of `graph`, and how it fails. Only where the algorithm is not
+    /// linear in time.
+    pub missed: Vec<(&'static str, NodeId, &'static str)>,
+    /// The graph of those terms.
+    pub graph: Graph,
     /// Lengths of sequences with the costs of definition and algorithm, in operations of products.
     pub costs: Vec<(i64, f64, f64)>,
 }
@@ -124,7 +129,8 @@ pub fn explained(graph: &Graph, settings: Settings, options: &Options, at: &[i64
         let (start, derived) = (s.start.clone(), s.derived.clone());
         Derived::Steps(Box::new(proof::derive(&mut s.eg, s.root, &start, &choice, derived)?))
     };
-    Ok(Explained { derivation, length: best.length, degree, costs })
+    let missed = if degree.1 > 1.1 { s.missed()? } else { Vec::new() };
+    Ok(Explained { derivation, length: best.length, degree, costs, missed, graph: s.eg.analysis.canon.g.clone() })
 }
 
 /// The derivation of the cheapest form with blocks of this length.
@@ -218,6 +224,30 @@ impl Saturated {
 fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
     let at = |length: i64| cost::Cost::new(eg, length).total(choice, root);
     (at(1 << 28) / at(1 << 22)).log2() / 6.0
+}
+
+impl Saturated {
+    /// Near misses, with terms in place of classes.
+    fn missed(&mut self) -> Result<Vec<(&'static str, NodeId, &'static str)>, Error> {
+        // A class that no output needs has no term in the definition: any will do.
+        let mut choice = self.start.clone();
+        for id in extract::classes(&self.eg) {
+            choice.entry(id).or_insert_with(|| self.eg[id].nodes[0].clone());
+        }
+        let missed = self.eg.analysis.missed.clone();
+        let mut told: Vec<(&'static str, NodeId, &'static str)> = Vec::new();
+        for m in missed {
+            if !cost::Cost::new(&self.eg, 1024).total(&choice, m.class).is_finite() {
+                continue;
+            }
+            let mut export = import::Export { eg: &mut self.eg, choice: &choice, memo: FxHashMap::default() };
+            let entry = (m.rule, export.node(m.class)?, m.why);
+            if !told.contains(&entry) {
+                told.push(entry);
+            }
+        }
+        Ok(told)
+    }
 }
 
 fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<Rewritten, Error> {

@@ -35,6 +35,20 @@ pub(crate) struct Blocks {
     pub(crate) length: i64,
 }
 
+/// A rule that almost fired: all that it asks of a term was there, but for one condition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Missed {
+    /// The rule's name.
+    pub(crate) rule: &'static str,
+    /// What does not meet the condition.
+    pub(crate) class: Id,
+    /// How it fails.
+    pub(crate) why: &'static str,
+}
+
+/// More near misses than these are not told.
+const MISSED: usize = 32;
+
 /// Makes leaves and axes, and answers questions about them.
 pub(crate) struct Workshop {
     /// The graph in which leaves are.
@@ -44,6 +58,8 @@ pub(crate) struct Workshop {
     domains: FxHashMap<(DomainId, bool), DomainId>,
     /// Domains of blocks.
     made: Vec<DomainId>,
+    /// Rules that almost fired.
+    pub(crate) missed: Vec<Missed>,
     /// How often conditions held in all blocks up to one: by axis, direction, and number in one block.
     pub(crate) counted: FxHashMap<(AxisId, bool, NodeId), NodeId>,
     places: Option<DomainId>,
@@ -59,10 +75,19 @@ impl Workshop {
             length,
             domains: FxHashMap::default(),
             made: Vec::new(),
+            missed: Vec::new(),
             counted: FxHashMap::default(),
             places: None,
             split: FxHashMap::default(),
             fresh: FxHashMap::default(),
+        }
+    }
+
+    /// Notes that a rule failed for one condition only.
+    pub(crate) fn miss(&mut self, rule: &'static str, class: Id, why: &'static str) {
+        let missed = Missed { rule, class, why };
+        if self.missed.len() < MISSED && !self.missed.contains(&missed) {
+            self.missed.push(missed);
         }
     }
 

@@ -42,6 +42,13 @@ pub fn explain(loaded: &Loaded, what: Told, watch: &mut Watch<'_>) -> Result<Str
         Derived::TooLarge => text.push_str("\nThe derivation is too long to be told; `--notes` lists the rules.\n"),
         Derived::Steps(d) => steps(&mut text, d, declared),
     }
+    if what.derivation && !told.missed.is_empty() {
+        let _ = writeln!(text, "\nIt grows faster than time. Rules that would have been of use");
+        for (rule, node, why) in &told.missed {
+            let term = Notation::new(&told.graph, declared).term(*node);
+            let _ = writeln!(text, "    {rule}: not for\n        {term}\n      {why}");
+        }
+    }
     if what.cost {
         costs(&mut text, &told);
     }

@@ -83,7 +83,10 @@ fn split_exp(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             let own = long_axes(eg, &eg[a].data.free);
             if falls(eg, a, &long)? {
                 groups[0].1.push(a);
-            } else if own.len() == 1 && decay::sign(eg, a, &[]) == Some(-1) {
+            } else if own.len() == 1 && decay::sign(eg, a, &[]) != Some(-1) {
+                eg.analysis.miss(SPLIT_EXP.name, a, "it may be positive, and its exponential alone could overflow");
+                rest.push(a);
+            } else if own.len() == 1 {
                 match groups[1..].iter_mut().find(|g| g.0 == own) {
                     Some(g) => g.1.push(a),
                     None => groups.push((own, vec![a])),

@@ -66,7 +66,11 @@ fn near_far(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         if !is_only(&eg.analysis, guards, at, r.x) {
             continue;
         }
-        let distances = if apart(eg, &term.args, &r)? { vec![r.w] } else { turns(eg, &term.args, &r) };
+        let tied = tied(eg, &term.args, &r)?;
+        let distances = if tied.is_none() { vec![r.w] } else { turns(eg, &term.args, &r) };
+        if let (Some((factor, why)), true) = (tied, distances.is_empty()) {
+            eg.analysis.miss(NEAR_FAR.name, factor, why);
+        }
         for distance in distances {
             let border = border(&mut eg.analysis, &r, distance)?;
             let here = IntForm::var(eg.analysis.index(r.x)?);
@@ -85,8 +89,8 @@ fn near_far(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     Ok(found)
 }
 
-/// Does every factor depend on one of the two positions only, or is it a decay between them?
-fn apart(eg: &mut Eg, factors: &[Id], r: &Relation) -> Result<bool, Error> {
+/// A factor that depends on both positions and is no decay between them, and what it lacks.
+fn tied(eg: &mut Eg, factors: &[Id], r: &Relation) -> Result<Option<(Id, &'static str)>, Error> {
     let (late, early) = if r.past { (r.y, r.x) } else { (r.x, r.y) };
     for &f in factors {
         let free = &eg[f].data.free;
@@ -95,10 +99,19 @@ fn apart(eg: &mut Eg, factors: &[Id], r: &Relation) -> Result<bool, Error> {
         }
         match decay::decay(eg, f, late, early) {
             Some(e) if decay::falls(eg, e, late, early)? => {}
-            _ => return Ok(false),
+            Some(_) => return Ok(Some((f, "its exponent adds up along time, but may be positive"))),
+            None if eg[f].nodes.iter().any(|t| t.head == Head::Map(MapFn::Exp)) => {
+                return Ok(Some((
+                    f,
+                    "its exponent depends on both positions, does not add up along time, and is read from no table",
+                )));
+            }
+            None => {
+                return Ok(Some((f, "it depends on both positions, and is neither a product of the two nor a decay")));
+            }
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Distances beyond which a condition within the factors is false: further away they may be simpler.
