@@ -7,7 +7,7 @@ use crate::diagnostics::{Diagnostic, codes};
 use indexmap::IndexMap;
 use weft_cranelift::CompileError;
 use weft_cranelift::program::Executable;
-use weft_ir::graph::{Domain, Extent, Graph};
+use weft_ir::graph::{Domain, Extent, Graph, Role};
 use weft_ir::kernel::{self, ExtentId, Plan};
 use weft_ir::program::Program;
 use weft_passes::cost::Extents;
@@ -115,7 +115,8 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
     let (canonical, mut found) = match &options.rewrite {
         None => (canonical, Vec::new()),
         Some(how) => {
-            let fast = watch.time(Phase::Rewrite, || rewrite::rewrite(&canonical, settings, how));
+            let how = rewrite::Options { at: length(loaded).unwrap_or(how.at), ..how.clone() };
+            let fast = watch.time(Phase::Rewrite, || rewrite::rewrite(&canonical, settings, &how));
             let fast = fast.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
             watch.show(Phase::Rewrite, &fast.graph);
             (fast.graph, fast.notes)
@@ -168,6 +169,12 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
         })?;
     }
     Ok(Planned { canonical, scheduled, training })
+}
+
+/// The length of the sequences, if it is known already: an algorithm is chosen for it.
+fn length(loaded: &Loaded) -> Option<i64> {
+    let domains = loaded.checked.graph.domains().iter().filter(|d| d.role == Role::Time);
+    domains.filter_map(|d| loaded.checked.extents.get(&*d.name).copied()).max()
 }
 
 /// Forward and backward, not yet fused.

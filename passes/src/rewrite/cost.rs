@@ -12,6 +12,7 @@ use super::term::{Head, Term};
 use super::workshop::Eg;
 use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::RefCell;
 use weft_ir::graph::{AxisId, AxisSet, MapFn, NodeId, Op};
 
 /// An operation that is not part of a product, in operations of products.
@@ -31,7 +32,11 @@ pub(crate) struct Cost<'a> {
     pub(crate) points: Points<'a>,
     /// What the cost of something is multiplied by that the scheduler refuses.
     refused: f64,
+    memo: RefCell<Memo>,
 }
+
+/// Costs of terms alone, by the guards around them.
+type Memo = FxHashMap<(Term, Vec<NodeId>), f64>;
 
 /// Where values over pairs are computed: which sum asked, and what its guards are.
 struct Context {
@@ -42,7 +47,7 @@ struct Context {
 impl<'a> Cost<'a> {
     /// Prices at a length.
     pub(crate) fn new(eg: &'a Eg, length: i64) -> Self {
-        Self { eg, points: Points::new(&eg.analysis.canon, length), refused: REFUSED }
+        Self { eg, points: Points::new(&eg.analysis.canon, length), refused: REFUSED, memo: RefCell::default() }
     }
 
     /// The same, whether there is a kernel for it or not: the cost of what is defined.
@@ -86,7 +91,7 @@ impl<'a> Cost<'a> {
         done: &mut FxHashMap<Id, ()>,
         open: &mut FxHashSet<Id>,
     ) -> f64 {
-        let mut cost = self.own(id, term, &context.guards);
+        let mut cost = self.remembered(id, term, &context.guards);
         let sums = matches!(&term.head, Head::Ein { axes, .. } if !axes.is_empty());
         let guards = match &term.head {
             Head::Ein { guards, .. } => [context.guards.as_slice(), guards].concat(),
@@ -118,6 +123,17 @@ impl<'a> Cost<'a> {
                 break;
             }
         }
+        cost
+    }
+
+    /// The cost of a term alone, computed once.
+    fn remembered(&self, id: Id, term: &Term, guards: &[NodeId]) -> f64 {
+        let key = (term.clone(), guards.to_vec());
+        if let Some(&known) = self.memo.borrow().get(&key) {
+            return known;
+        }
+        let cost = self.own(id, term, guards);
+        self.memo.borrow_mut().insert(key, cost);
         cost
     }
 

@@ -4,7 +4,7 @@
 //! interval is computed, and its length is the weight. So narrow bands and blocks are counted well with few samples.
 
 use crate::canon::{Canon, IntForm};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use weft_ir::graph::{AxisId, AxisSet, DomainId, Extent, MapFn, NodeId, Op, Scalar};
 
@@ -176,11 +176,34 @@ impl<'a> Points<'a> {
                     // A random sample meets an equation by chance only: its share is what counts.
                     (MapFn::Eq, _) => self.density(&form, box_axes),
                     (MapFn::Ne, _) => 1.0 - self.density(&form, box_axes),
-                    _ => 1.0,
+                    _ => self.selected(id),
                 }
             }
-            None => 1.0,
+            None => self.selected(id),
         }
+    }
+
+    /// The share that a comparison with a rank leaves: as many as there are ranks before it, of all that compete.
+    fn selected(&self, id: NodeId) -> f64 {
+        let g = &self.canon.g;
+        let mut stack = vec![id];
+        let mut seen = FxHashSet::default();
+        while let Some(n) = stack.pop() {
+            if !seen.insert(n) {
+                continue;
+            }
+            if let Op::KthValue { axis, .. } | Op::KthIndex { axis, .. } = g.op(n) {
+                let last = g.operands(n)[1];
+                let ranks = match (g.constant(last), g.op(last)) {
+                    (Some(k), _) => k.as_f64() + 1.0,
+                    (None, Op::Index(a)) => self.extent(*a),
+                    _ => return 1.0,
+                };
+                return (ranks / self.extent(*axis)).clamp(0.0, 1.0);
+            }
+            stack.extend(g.args(n));
+        }
+        1.0
     }
 
     /// The share of positions that meet an equation.

@@ -1,4 +1,40 @@
 //! Rewriting: from the canonical graph of a definition to that of an algorithm, by equality saturation.
+//!
+//! # The road
+//!
+//! 1. [`import`]: the outputs become classes of an e-graph. What rules look into are sums, products and functions over pairs of positions, and
+//!    whatever is above them; everything else is a leaf, a canonical term of the [`workshop`].
+//! 2. [`engine`]: rules are applied until none finds anything new. A class then has every form of its value that the rules can reach.
+//! 3. [`extract`]: the cheapest form of all outputs together, by the prices of [`cost`].
+//! 4. [`import::Export`]: the chosen terms as a canonical graph. Recurrences over blocks are `rec` over a derived axis; no op is needed that a user
+//!    could not write.
+//!
+//! One saturation is for one length of blocks, and the cheapest of some lengths is taken: with several lengths in one e-graph, two that are equal by
+//! coincidence would be one.
+//!
+//! # What an algorithm is made of
+//!
+//! A sum over the past, `sum over j <= t of F(j) G(t)`, is what is near, one by one, and what is far, in whole blocks of `L` positions:
+//!
+//! ```text
+//! sum over j < L*n of F(j)                       n = t // L
+//!   = sum over m < n of (sum over l < L of F(L*m + l))        blocks
+//!   = S[n - 1],   S[m] = S[m - 1] + sum over l of F(L*m + l)  carried
+//! ```
+//!
+//! That works wherever `F` does not depend on the row `t`. Most rules make it so: inner sums are merged so that `G` can be taken out; decays are split
+//! at the ends of blocks; a score of a quantised key is read from a table by its code, and the sum becomes one over codes; what a guard inside decides is decided.
+//! None of them knows what the sum is for.
+//!
+//! Rows are not put into blocks. A row asks for the state before its block, and where a tile of rows lies in one block the scheduler reads that
+//! state once. So there are no remainders: only complete blocks have a state. (What comes *after* a row, in gradients, is carried
+//! from the end; there the last block may be incomplete, and its places beyond the end are guarded.)
+//!
+//! # Soundness
+//!
+//! Guards are strong zeros here as everywhere: what they hide may be undefined. A rule that takes a factor out of a guarded sum keeps a guard in
+//! front of it, or takes it where it is defined. Sums over blocks that the data may leave empty are guarded by how many there are, since a weight that
+//! belongs to no position may be larger than all others and would take their place in a scale.
 
 mod build;
 mod cost;

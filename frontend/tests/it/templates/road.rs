@@ -305,7 +305,7 @@ pub(crate) fn rewritten(case: &Case, graph: &Graph) -> Result<Graph, Failure> {
 
 /// What errors of gradients are relative to, if it is larger than the gradient: the largest of all. The terms of a gradient may
 /// cancel, down to nothing where there is only one key, and then what is left is rounding of the others.
-fn scale(case: &Case, graph: &Graph, truth: &IndexMap<Box<str>, Tensor>) -> f64 {
+pub(crate) fn scale(case: &Case, graph: &Graph, truth: &IndexMap<Box<str>, Tensor>) -> f64 {
     let of = |o: &Output| norm(graph, o, &case.lengths, &truth[&o.name].to_f64());
     let gradients = graph.outputs.iter().filter(|o| o.name.starts_with(autodiff::GRADIENT));
     if case.gradients { gradients.map(of).fold(0.0, f64::max) } else { 0.0 }

@@ -7,7 +7,8 @@ use self::layer::{Answers, CHOICES};
 use super::gradients::differences;
 use super::inputs::Lengths;
 use super::random::Random;
-use super::road::{Case, Failure, travel};
+use super::rewriting::keeps;
+use super::road::{Case, Failure, Stage, travel};
 use weft::sema::Number;
 use weft_passes::schedule::Tiles;
 
@@ -174,6 +175,19 @@ fn random(count: usize, check: Check) {
 #[test]
 fn random_layers() {
     random(40, |case| travel(case).map(|_| ()));
+}
+
+/// Random layers and their gradients, rewritten with blocks of a few positions.
+#[test]
+fn random_rewriting() {
+    random(40, |case| {
+        let blocks = Some(2 + (case.seed % 4) as i64);
+        for gradients in [false, true] {
+            let case = Case { blocks, gradients, ..case.clone() };
+            keeps(&case).map_err(|message| Failure { stage: Stage::Rewrite, message })?;
+        }
+        Ok(())
+    });
 }
 
 #[test]
