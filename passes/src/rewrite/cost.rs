@@ -19,6 +19,8 @@ use weft_ir::graph::{AxisId, AxisSet, MapFn, NodeId, Op};
 const VECTOR: f64 = 4.0;
 /// A transcendental function.
 const DEAR: f64 = 16.0 * VECTOR;
+/// Sums over more axes than these are priced in the order of their axes.
+const MOST: usize = 6;
 /// The price of what has no kernel.
 const REFUSED: f64 = 1e6;
 /// An element written and read.
@@ -242,7 +244,11 @@ impl<'a> Cost<'a> {
             return;
         }
         let g = &self.eg.analysis.canon.g;
-        for (k, &a) in axes.iter().enumerate() {
+        // The canonical form sums short axes first, inside; another order is another term.
+        let short = |a: AxisId| !self.eg.analysis.is_long(a);
+        let any_short = axes.iter().any(|&a| short(a));
+        let next = axes.iter().enumerate().filter(|(_, a)| !any_short || short(**a));
+        for (k, &a) in next.take(if axes.len() > MOST { 1 } else { MOST }) {
             let (with, mut rest): (Vec<_>, Vec<_>) = factors.iter().cloned().partition(|f| f.0.contains(a));
             let mut all: AxisSet = [a].into_iter().collect();
             for f in &with {

@@ -1,6 +1,7 @@
 //! Sums over all blocks before one, or from one on, are carried from block to block.
 
 use super::decay::{self, Decay};
+use super::parts::part;
 use super::{Found, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
@@ -86,69 +87,22 @@ fn carried(
         }
     }
     let kept = if kept.is_empty() { None } else { Some(build::ein(eg, &[], &[], &kept)?) };
-    // Everything that mentions m, and axes that only that mentions.
-    let mut inner: Vec<bool> = factors.iter().map(|&f| eg[f].data.free.contains(m)).collect();
+    // What is kept of a state may depend on an axis of the result only.
+    let stay = kept.map_or_else(AxisSet::new, |k| eg[k].data.free.iter().filter(|&a| a != m).collect());
     let others: Vec<NodeId> = guards.iter().copied().enumerate().filter(|&(k, _)| k != at).map(|(_, g)| g).collect();
-    let mut inside: Vec<bool> = others.iter().map(|&g| eg.analysis.canon.g.free(g).contains(m)).collect();
-    // What shares a long bound axis with it comes along.
-    loop {
-        let mut bound = AxisSet::new();
-        for (&f, &i) in factors.iter().zip(&inner) {
-            if i {
-                bound.extend(&eg[f].data.free);
-            }
-        }
-        for (&g, &i) in others.iter().zip(&inside) {
-            if i {
-                bound.extend(eg.analysis.canon.g.free(g));
-            }
-        }
-        let tied = |free: &AxisSet| {
-            free.iter().any(|a| a != m && axes.contains(&a) && bound.contains(a) && eg.analysis.is_long(a))
-        };
-        let more: Vec<bool> = factors.iter().map(|&f| tied(&eg[f].data.free)).collect();
-        let grown: Vec<bool> = inner.iter().zip(&more).map(|(a, b)| *a || *b).collect();
-        if grown == inner {
-            break;
-        }
-        inner = grown;
-    }
-    let outer: AxisSet = {
-        let mut free = AxisSet::new();
-        for (&f, &i) in factors.iter().zip(&inner) {
-            if !i {
-                free.extend(&eg[f].data.free);
-            }
-        }
-        for (&g, &i) in others.iter().zip(&inside) {
-            if !i {
-                free.extend(eg.analysis.canon.g.free(g));
-            }
-        }
-        free
-    };
-    let private: Vec<AxisId> =
-        axes.iter().copied().filter(|&a| a != m && !outer.contains(a) && !eg.analysis.is_batch_of(a, &[m])).collect();
-    for (k, &g) in others.iter().enumerate() {
-        inside[k] |= private.iter().any(|&a| eg.analysis.canon.g.free(g).contains(a));
-    }
-    let pick = |flags: &[bool], want: bool| -> Vec<usize> { (0..flags.len()).filter(|&k| flags[k] == want).collect() };
-    let body_factors: Vec<Id> = pick(&inner, true).into_iter().map(|k| factors[k]).collect();
-    let body_guards: Vec<NodeId> = pick(&inside, true).into_iter().map(|k| others[k]).collect();
-    let body = build::ein(eg, &private, &body_guards, &body_factors)?;
+    let p = part(eg, axes, &others, &factors, m, &stay, &[m]);
+    let body = build::ein(eg, &p.private, &p.own_guards, &p.own)?;
     let free = eg[body].data.free.clone();
     if !free.contains(m) || free.iter().any(|a| a != m && eg.analysis.is_long(a)) {
         return Ok(None);
     }
     let state = build::scan(eg, m, !range.past, body, kept);
     let read = build::sub(eg, state, &[(m, nearest)])?;
-    let mut gs: Vec<NodeId> = pick(&inside, false).into_iter().map(|k| others[k]).collect();
+    let mut gs = p.rest_guards;
     gs.push(there_is(&mut eg.analysis, m, &range)?);
-    gs.extend(occurs(eg, m, &range, &private, &body_guards, nearest)?);
-    let mut fs: Vec<Id> = pick(&inner, false).into_iter().map(|k| factors[k]).collect();
-    fs.push(read);
-    let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != m && !private.contains(&a)).collect();
-    Ok(Some(build::ein(eg, &left, &gs, &fs)?))
+    gs.extend(occurs(eg, m, &range, &p.private, &p.own_guards, nearest)?);
+    let fs: Vec<Id> = p.rest.into_iter().chain([read]).collect();
+    Ok(Some(build::ein(eg, &p.left, &gs, &fs)?))
 }
 
 /// Where the data decide what is summed, a sum over blocks may be one of nothing. What multiplies it is then hidden by a guard: it may be

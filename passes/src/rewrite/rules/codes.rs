@@ -7,7 +7,7 @@ use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
 use egg::Id;
-use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
+use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId};
 
 pub(super) const PULL: Rule = Rule {
     name: "once for each code",
@@ -18,46 +18,6 @@ pub(super) const PULL: Rule = Rule {
     example: ("exp(sum(d: q[t,d] * C[z[j],d]))", "exp(sum(d: q[t,d] * C[s,d])) at s = z[j]"),
     apply: pull,
 };
-
-pub(super) const KNOWN: Rule = Rule {
-    name: "a code that is known",
-    mathematics: "sum over A of e[r := z] F where z = s = sum over A of e[r := s] F where z = s",
-    conditions: &["a guard says z = s, and s is the position on an axis"],
-    guard: "none",
-    rounding: Rounding::Exact,
-    example: ("sum(j: X[z[j]] * v[j] where z[j] == s)", "sum(j: X[s] * v[j] where z[j] == s)"),
-    apply: known,
-};
-
-fn known(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
-    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for &g in guards {
-        let Some((MapFn::Eq, form)) = eg.analysis.canon.comparison(g) else { continue };
-        let parts: Vec<(NodeId, i64)> = form.terms().map(|(&v, c)| (v, c)).collect();
-        let &[a, b] = parts.as_slice() else { continue };
-        if form.constant() != 0 || a.1 + b.1 != 0 {
-            continue;
-        }
-        let is_index = |n: NodeId| matches!(eg.analysis.canon.g.op(n), Op::Index(_));
-        let (code, index) = match (is_index(a.0), is_index(b.0)) {
-            (true, false) => (b.0, a.0),
-            (false, true) => (a.0, b.0),
-            _ => continue,
-        };
-        for n in 0..term.args.len() {
-            for read in reads(eg, term.args[n])? {
-                if read.at == code {
-                    let mut args = term.args.to_vec();
-                    args[n] = build::sub(eg, read.body, &[(read.axis, index)])?;
-                    let to = build::ein(eg, axes, guards, &args)?;
-                    found.push(Found { inner: vec![(n, read.term)], to });
-                }
-            }
-        }
-    }
-    Ok(found)
-}
 
 pub(super) const SOLVE: Rule = Rule {
     name: "solve for a position",

@@ -12,6 +12,7 @@ mod expand;
 mod guards;
 mod near;
 mod ones;
+mod parts;
 mod push;
 mod swap;
 mod window;
@@ -70,12 +71,12 @@ pub(crate) const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
     &swap::SWAP,
+    &swap::FIRST,
     &ones::COUNT,
     &expand::DISTRIBUTE,
     &expand::SPLIT_EXP,
     &guards::DECIDE,
     &codes::PULL,
-    &codes::KNOWN,
     &codes::SOLVE,
     &codes::ONE_HOT,
     &near::NEAR_FAR,

@@ -1,5 +1,6 @@
 //! The order of sums over positions.
 
+use super::parts::part;
 use super::{Found, Rounding, Rule, push, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -19,6 +20,38 @@ pub(super) const SWAP: Rule = Rule {
     ),
     apply: swap,
 };
+
+pub(super) const FIRST: Rule = Rule {
+    name: "positions first",
+    mathematics: "sum over x, A of F(x) G = sum over A of G (sum over x of F(x))",
+    conditions: &["G does not mention x"],
+    guard: "x is long, the inner sum has no long axis, and something is left to sum with G",
+    rounding: Rounding::Reassociates,
+    example: ("sum(j, d: q[t,d] * k[j,d] * v[j])", "sum(d: q[t,d] * sum(j: k[j,d] * v[j]))"),
+    apply: first,
+};
+
+fn first(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for &x in axes.iter().filter(|_| axes.len() > 1) {
+        if !eg.analysis.is_long(x) {
+            continue;
+        }
+        let p = part(eg, axes, guards, &term.args, x, &AxisSet::new(), &[]);
+        if p.rest.is_empty() || p.left.is_empty() {
+            continue;
+        }
+        let inner: Vec<AxisId> = p.private.iter().copied().chain([x]).collect();
+        let sum = build::ein(eg, &inner, &p.own_guards, &p.own)?;
+        if eg[sum].data.free.iter().any(|a| eg.analysis.is_long(a)) {
+            continue;
+        }
+        let factors: Vec<Id> = p.rest.into_iter().chain([sum]).collect();
+        found.push(Found::plain(build::ein(eg, &p.left, &p.rest_guards, &factors)?));
+    }
+    Ok(found)
+}
 
 fn swap(eg: &mut Eg, class: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
@@ -84,21 +117,11 @@ fn swapped(
     }
     let factors: Vec<Id> = others.into_iter().chain(inner.args.iter().copied()).collect();
     let all: Vec<NodeId> = guards.iter().chain(conditions).copied().collect();
-    let with = |free: &AxisSet| free.contains(x);
-    let (own, rest): (Vec<Id>, Vec<Id>) = factors.into_iter().partition(|&f| with(&eg[f].data.free));
-    let (own_guards, rest_guards): (Vec<NodeId>, Vec<NodeId>) =
-        all.into_iter().partition(|&g| with(eg.analysis.canon.g.free(g)));
-    let mut used = AxisSet::new();
-    for &f in &rest {
-        used.extend(&eg[f].data.free);
-    }
-    for &g in &rest_guards {
-        used.extend(eg.analysis.canon.g.free(g));
-    }
-    let long = |a: AxisId| (eg.analysis.is_long(a) && a != x) || eg.analysis.is_batch_of(a, &[axes, below].concat());
-    let (outer, private): (Vec<AxisId>, Vec<AxisId>) =
-        axes.iter().chain(below).copied().partition(|&a| long(a) || used.contains(a));
-    let sum = build::ein(eg, &private, &own_guards, &own)?;
-    let factors: Vec<Id> = rest.into_iter().chain([sum]).collect();
-    build::ein(eg, &outer, &rest_guards, &factors).map(Some)
+    let bound: Vec<AxisId> = axes.iter().chain(below).copied().collect();
+    let stay: AxisSet = bound.iter().copied().filter(|&a| a != x && eg.analysis.is_long(a)).collect();
+    let parts = part(eg, &bound, &all, &factors, x, &stay, &[x]);
+    let first: Vec<AxisId> = parts.private.iter().copied().chain([x]).collect();
+    let sum = build::ein(eg, &first, &parts.own_guards, &parts.own)?;
+    let factors: Vec<Id> = parts.rest.into_iter().chain([sum]).collect();
+    build::ein(eg, &parts.left, &parts.rest_guards, &factors).map(Some)
 }
