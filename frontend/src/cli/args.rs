@@ -329,7 +329,7 @@ pub(super) enum Target {
 const LATER_BACKENDS: [(&str, &str); 2] =
     [("host", "native code by LLVM (not in this version)"), ("cuda", "NVIDIA GPUs (not in this version)")];
 
-const LATER_STAGES: [&str; 7] = ["fast", "layout", "mlir", "llvm", "ptx", "obj", "header"];
+const LATER_STAGES: [&str; 6] = ["layout", "mlir", "llvm", "ptx", "obj", "header"];
 
 /// A parser of names of a closed list.
 fn named<T: Clone + Send + Sync + 'static>(

@@ -24,7 +24,7 @@ pub(super) fn compile(args: &CompileArgs, out: &mut Out) -> Result<End, Failure>
         match name {
             EmitName::Now(stage) => stages.push(*stage),
             EmitName::Later(name) => {
-                let instead = "`graph`, `canonical`, `kernel`, `notes`, `loop`, `clif` and `dot` are there";
+                let instead = "`graph`, `canonical`, `fast`, `kernel`, `notes`, `loop`, `clif` and `dot` are there";
                 return Err(later(&format!("`--emit {name}`"), instead).into());
             }
         }

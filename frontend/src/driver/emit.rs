@@ -42,6 +42,7 @@ stages! {
     Graph "graph" "graph" "graph IR as the source defines it"
     Dot "dot" "dot" "the same as a picture, for graphviz"
     Canonical "canonical" "canonical.graph" "graph IR in canonical form"
+    Fast "fast" "fast.graph" "graph IR of the algorithm: the canonical form, unless `--rewrite` finds a faster one"
     Kernel "kernel" "kernel" "kernel IR: the plan of launches over tiles"
     Notes "notes" "notes" "the scheduler's choices, one a line"
     Schedule "schedule" "schedule" "the choices that a schedule file can pin (--schedule)"
@@ -104,6 +105,7 @@ pub fn emit(
             (Stage::Graph, _) => push(stage, whole, loaded.checked.graph.to_string()),
             (Stage::Dot, _) => push(stage, whole, super::dot::dot(&loaded.checked.graph)),
             (Stage::Canonical, Some(p)) => push(stage, whole, p.canonical.to_string()),
+            (Stage::Fast, Some(p)) => push(stage, whole, p.computed().to_string()),
             (Stage::Kernel, Some(p)) => {
                 parts(p).into_iter().for_each(|(part, plan)| push(stage, part, plan.to_string()));
             }

@@ -327,7 +327,7 @@ fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> 
         outputs.insert(output.name.to_string(), tensor);
     }
     let mut decisions = Vec::new();
-    let canonical = &planned.canonical;
+    let computed = planned.computed();
     for Decision { node, buffer, axes } in &planned.scheduled.decisions {
         let node = *node;
         let plan = &planned.scheduled.plan;
@@ -338,12 +338,14 @@ fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> 
         if own != *scheduled.free(node) || axes.len() != shape.len() {
             return Err(Fault::bug(format!("decision `{}` has other axes than its buffer", buffer.name)));
         }
-        // Terms that scheduling made, with other names of the same axes, are not in the canonical graph.
-        if node.index() >= canonical.len() {
+        // Terms that scheduling made, with other names of the same axes, are not in the computed graph; a decision that is not in the
+        // canonical graph is none of the layer's.
+        let origin = if node.index() < computed.len() { planned.origin(node) } else { None };
+        let Some(origin) = origin else {
             return Err(Fault::bug(format!("decision `{}` is no term of the canonical graph", buffer.name)));
-        }
+        };
         let tensor = Tensor { shape, data: typed(values, scheduled.dtype(node).class()) };
-        decisions.push((node, sorted_by_axis(&tensor, axes)));
+        decisions.push((origin, sorted_by_axis(&tensor, axes)));
     }
     Ok(Executed { outputs, decisions, counts: None, times: None, memory: None })
 }

@@ -7,12 +7,13 @@ use crate::diagnostics::{Diagnostic, codes};
 use indexmap::IndexMap;
 use weft_cranelift::CompileError;
 use weft_cranelift::program::Executable;
-use weft_ir::graph::{Domain, Extent, Graph, Role};
+use weft_ir::graph::{Domain, Extent, Graph, NodeId, Role};
 use weft_ir::kernel::{self, ExtentId, Plan};
 use weft_ir::program::Program;
 use weft_passes::cost::Extents;
 use weft_passes::cost::model::Typical;
 use weft_passes::lower::{self, Target};
+use weft_passes::rewrite::Rewritten;
 use weft_passes::saved::{self, Saved, Split};
 use weft_passes::schedule::{self, Scheduled};
 use weft_passes::{canon, fuse, rewrite};
@@ -76,8 +77,10 @@ impl Default for CompileOptions {
 /// A layer as kernels.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// The layer in canonical form. Decisions are terms of this graph.
+    /// The layer in canonical form.
     pub canonical: Graph,
+    /// What is computed instead, if the layer is rewritten.
+    pub rewritten: Option<Rewritten>,
     /// The kernels, and how they came about.
     pub scheduled: Scheduled,
     /// If gradients are computed: the plan's parts.
@@ -112,22 +115,22 @@ pub(super) fn canonical(loaded: &Loaded, watch: &mut Watch<'_>) -> Result<(Graph
 /// backward than may be.
 pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) -> Result<Planned, Fault> {
     let (canonical, settings) = canonical(loaded, watch)?;
-    let (canonical, mut found) = match &options.rewrite {
-        None => (canonical, Vec::new()),
+    let rewritten = match &options.rewrite {
+        None => None,
         Some(how) => {
-            let how = rewrite::Options { at: length(loaded).unwrap_or(how.at), ..how.clone() };
+            let how = rewriting(loaded, how);
             let fast = watch.time(Phase::Rewrite, || rewrite::rewrite(&canonical, settings, &how));
             let fast = fast.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
             watch.show(Phase::Rewrite, &fast.graph);
-            (fast.graph, fast.notes)
+            Some(fast)
         }
     };
+    let computed = rewritten.as_ref().map_or(&canonical, |r| &r.graph);
     let choices = schedule::Options { target: fuse::planned_for(), ..options.schedule.clone() };
-    let scheduled = watch.time(Phase::Schedule, || schedule::schedule(&canonical, settings, &choices));
+    let scheduled = watch.time(Phase::Schedule, || schedule::schedule(computed, settings, &choices));
     let mut scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
     watch.show(Phase::Schedule, &scheduled.plan);
-    found.append(&mut scheduled.notes);
-    scheduled.notes = found;
+    scheduled.notes.splice(0..0, rewritten.iter().flat_map(|r| r.notes.clone()));
     let mut parts = match loaded.own {
         None => None,
         Some(own) => Some(split(loaded, own, &scheduled, options, watch)?),
@@ -168,13 +171,28 @@ pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) ->
             Fault::bug(format!("the plan breaks rules of the kernel IR:\n{}", list.join("\n")))
         })?;
     }
-    Ok(Planned { canonical, scheduled, training })
+    Ok(Planned { canonical, rewritten, scheduled, training })
 }
 
-/// The length of the sequences, if it is known already: an algorithm is chosen for it.
-fn length(loaded: &Loaded) -> Option<i64> {
+impl Planned {
+    /// The graph that the kernels compute.
+    #[must_use]
+    pub fn computed(&self) -> &Graph {
+        self.rewritten.as_ref().map_or(&self.canonical, |r| &r.graph)
+    }
+
+    /// The term of the canonical graph that a term of the computed graph is.
+    #[must_use]
+    pub fn origin(&self, node: NodeId) -> Option<NodeId> {
+        self.rewritten.as_ref().map_or(Some(node), |r| r.origin(node))
+    }
+}
+
+/// How a layer is rewritten: if the length of its sequences is known already, an algorithm is chosen for that.
+pub(super) fn rewriting(loaded: &Loaded, how: &rewrite::Options) -> rewrite::Options {
     let domains = loaded.checked.graph.domains().iter().filter(|d| d.role == Role::Time);
-    domains.filter_map(|d| loaded.checked.extents.get(&*d.name).copied()).max()
+    let at = domains.filter_map(|d| loaded.checked.extents.get(&*d.name).copied()).max();
+    rewrite::Options { at: at.unwrap_or(how.at), ..how.clone() }
 }
 
 /// Forward and backward, not yet fused.

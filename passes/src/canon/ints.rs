@@ -3,7 +3,7 @@
 use super::Canon;
 use weft_ir::graph::prove::Prover;
 use weft_ir::graph::{Error, MapFn, NodeId, Op, Scalar};
-use weft_ir::linear::Lin;
+use weft_ir::linear::{Lin, gcd};
 
 /// Affine over integer terms that are not themselves affine.
 pub type IntForm = Lin<NodeId>;
@@ -212,13 +212,5 @@ impl Canon {
 }
 
 fn common_divisor(form: &IntForm) -> i64 {
-    let mut g: i64 = 0;
-    for (_, c) in form.terms() {
-        let (mut a, mut b) = (g.unsigned_abs(), c.unsigned_abs());
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        g = i64::try_from(a).unwrap_or(1);
-    }
-    g
+    form.terms().fold(0, |g, (_, c)| gcd(g, c))
 }

@@ -3,20 +3,23 @@
 use super::Canon;
 use rustc_hash::FxHashMap;
 use weft_ir::graph::prove::Prover;
-use weft_ir::graph::{AxisId, MapFn, NodeId, Op, Scalar};
+use weft_ir::graph::{AxisId, InputId, MapFn, NodeId, Op, Scalar};
+
+/// What is known of the sign of an input.
+pub(crate) type Known<'a> = &'a dyn Fn(InputId) -> Option<i32>;
 
 /// The largest table of a function of positions that is looked at value by value.
 const TABLE: i64 = 4096;
 
 impl Canon {
-    /// 1 for terms that are never negative where the guards hold, -1 for terms that are never positive.
-    #[must_use]
-    pub fn sign(&self, id: NodeId, guards: &[NodeId]) -> Option<i32> {
+    /// 1 for terms that are never negative where the guards hold, -1 for terms that are never positive. `known` says it of inputs.
+    pub(crate) fn sign(&self, id: NodeId, guards: &[NodeId], known: Known<'_>) -> Option<i32> {
         let args = self.g.args(id);
-        let of = |a: NodeId| self.sign(a, guards);
+        let of = |a: NodeId| self.sign(a, guards, known);
         let by_form = match self.g.op(id) {
             Op::Const(k) => Some(if k.as_f64() < 0.0 { -1 } else { 1 }),
-            Op::Sub { .. } => self.sign(args[0], &[]),
+            Op::Input(i) => known(*i),
+            Op::Sub { .. } => self.sign(args[0], &[], known),
             Op::Map(MapFn::Exp | MapFn::Abs | MapFn::Sqrt) => Some(1),
             Op::Map(MapFn::Inv | MapFn::Inv0) => of(args[0]),
             Op::Map(MapFn::Log) => {
@@ -44,8 +47,7 @@ impl Canon {
     }
 
     /// The same of an integer.
-    #[must_use]
-    pub fn int_sign(&self, id: NodeId, guards: &[NodeId]) -> Option<i32> {
+    pub(crate) fn int_sign(&self, id: NodeId, guards: &[NodeId]) -> Option<i32> {
         let p = guards.iter().fold(Prover::new(&self.g), |p, &g| p.assume(g, true));
         let form = p.form_of(id)?;
         if p.proves(&form) {

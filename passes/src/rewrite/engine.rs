@@ -1,4 +1,7 @@
-//! Saturation: rules are applied until nothing new is found, within bounds that hold inside the appliers too.
+//! Saturation: rules are applied until nothing new is found.
+//!
+//! The number of nodes is looked at after every application of a rule to one node, not once in a round: a round can be what does not end. One
+//! application makes at most as many terms as there are pairs of terms in two classes.
 
 use super::extract::classes;
 use super::rules::{RULES, Rule};
@@ -16,9 +19,8 @@ pub(crate) const NODES: usize = 20_000;
 ///
 /// # Errors
 /// Only for terms that are not well-formed.
-pub(crate) fn saturate(eg: &mut Eg) -> Result<Vec<String>, Error> {
+pub(crate) fn saturate(eg: &mut Eg) -> Result<Ended, Error> {
     let mut tally = vec![0usize; RULES.len()];
-    let mut notes = Vec::new();
     for round in 0..ROUNDS {
         let mut changed = false;
         let snapshot: Vec<(Id, Vec<Term>)> = classes(eg).into_iter().map(|c| (c, eg[c].nodes.clone())).collect();
@@ -28,24 +30,44 @@ pub(crate) fn saturate(eg: &mut Eg) -> Result<Vec<String>, Error> {
                     let found = applied(eg, rule, class, &node)?;
                     tally[n] += found;
                     changed |= found > 0;
-                }
-                if eg.total_size() > NODES {
-                    notes.push(format!("stopped at {NODES} nodes"));
-                    eg.rebuild();
-                    return Ok(notes);
+                    if eg.total_size() > NODES {
+                        eg.rebuild();
+                        return Ok(end(eg, round, &tally, false));
+                    }
                 }
             }
         }
         eg.rebuild();
         if !changed {
-            let counts: Vec<String> = RULES.iter().zip(&tally).map(|(r, n)| format!("{} {n}", r.name)).collect();
-            notes.push(format!("saturated in {round} rounds, {} nodes: {}", eg.total_size(), counts.join(", ")));
-            return Ok(notes);
+            return Ok(end(eg, round, &tally, true));
         }
     }
-    let counts: Vec<String> = RULES.iter().zip(&tally).map(|(r, n)| format!("{} {n}", r.name)).collect();
-    notes.push(format!("not saturated after {ROUNDS} rounds, {} nodes: {}", eg.total_size(), counts.join(", ")));
-    Ok(notes)
+    Ok(end(eg, ROUNDS, &tally, false))
+}
+
+/// How saturation ended. If it did not, the rule that was applied most is named.
+fn end(eg: &Eg, rounds: usize, tally: &[usize], saturated: bool) -> Ended {
+    let most = RULES.iter().zip(tally).max_by_key(|p| p.1).map_or("", |p| p.0.name);
+    let used: Vec<String> =
+        RULES.iter().zip(tally).filter(|p| *p.1 > 0).map(|(r, n)| format!("{} {n}", r.name)).collect();
+    let size = eg.total_size();
+    let note = if saturated {
+        format!("saturated in {rounds} rounds, {size} nodes: {}", used.join(", "))
+    } else {
+        format!(
+            "warning: not saturated after {rounds} rounds, {size} nodes; `{most}` was applied most: {}",
+            used.join(", ")
+        )
+    };
+    Ended { saturated, note }
+}
+
+/// How saturation ended.
+pub(crate) struct Ended {
+    /// Was everything found that the rules can find?
+    pub(crate) saturated: bool,
+    /// The same, and how often each rule was applied, for people.
+    pub(crate) note: String,
 }
 
 fn applied(eg: &mut Eg, rule: &Rule, class: Id, node: &Term) -> Result<usize, Error> {

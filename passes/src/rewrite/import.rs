@@ -1,12 +1,13 @@
 //! From the canonical graph into the e-graph, and back.
 
 use super::build;
+use super::carried::{Carried, declare};
 use super::term::{Head, Leaves, Term};
 use super::workshop::Eg;
 use egg::Id;
 use rustc_hash::FxHashMap;
 use weft_ir::graph::op::Axes;
-use weft_ir::graph::{AxisId, DomainId, Error, Graph, NodeId, Op, RecDecl};
+use weft_ir::graph::{AxisId, Error, Graph, NodeId, Op};
 
 /// Which nodes rules look into: floats with a long sum in them, floats over pairs of positions, and what reads a table at positions that
 /// the data decide. Decisions never: they are taken on what the definition says.
@@ -194,20 +195,8 @@ impl Export<'_> {
     }
 
     fn recurrence(&mut self, time: AxisId, reverse: bool, args: &[NodeId]) -> Result<NodeId, Error> {
-        let c = &mut self.eg.analysis.canon;
-        let mut free = c.g.free(args[0]).clone();
-        for &a in args {
-            free.extend(c.g.free(a));
-        }
-        if reverse {
-            free.extend(&c.g.ragged_over(c.g.axis(time).domain).into_iter().collect());
-        }
-        free.remove(time);
-        let dtype = c.g.dtype(args[0]);
-        let name: Box<str> = c.unused_name("carried").into();
-        let rec = c.add_rec(RecDecl { name, time, state: free.iter().collect(), dtype, reverse });
-        let last = c.raw(Op::Prev(rec), &[])?;
-        let started = started(self.eg, time, reverse)?;
+        let dtype = self.eg.analysis.canon.g.dtype(args[0]);
+        let Carried { rec, last, started } = declare(self.eg, "carried", time, reverse, args, dtype)?;
         let c = &mut self.eg.analysis.canon;
         let factors: Vec<NodeId> = args[1..].iter().copied().chain([last]).collect();
         let kept = c.ein(&[], &[started], &factors)?;
@@ -216,28 +205,11 @@ impl Export<'_> {
     }
 }
 
-/// Is there a position before this one (after it, reversed)?
-pub(crate) fn started(eg: &mut Eg, time: AxisId, reverse: bool) -> Result<NodeId, Error> {
-    let c = &mut eg.analysis.canon;
-    let domain: DomainId = c.g.axis(time).domain;
-    let here = c.make(&Op::Index(time), &[])?;
-    let form = if reverse {
-        let size = c.make(&Op::Size(domain), &[])?;
-        c.int_form(size).zip(c.int_form(here)).and_then(|(s, h)| s.checked_add(&h, -1)?.offset(-2))
-    } else {
-        c.int_form(here).and_then(|h| h.offset(-1))
-    };
-    match form {
-        Some(f) => c.at_least_zero(&f),
-        None => c.bool(true),
-    }
-}
-
-/// The part of a graph that its outputs need.
+/// The part of a graph that its outputs need, and where its terms were before.
 ///
 /// # Errors
 /// Only for graphs that are not well-formed.
-pub(crate) fn pruned(graph: &Graph) -> Result<Graph, Error> {
+pub(crate) fn pruned(graph: &Graph) -> Result<(Graph, FxHashMap<NodeId, NodeId>), Error> {
     let mut keep = vec![false; graph.len()];
     let mut stack: Vec<NodeId> = graph.outputs.iter().map(|o| o.node).collect();
     while let Some(n) = stack.pop() {
@@ -281,5 +253,5 @@ pub(crate) fn pruned(graph: &Graph) -> Result<Graph, Error> {
         o.node = to[&o.node];
         new.outputs.push(o);
     }
-    Ok(new)
+    Ok((new, graph.ids().filter_map(|n| to.get(&n).map(|&m| (m, n))).collect()))
 }

@@ -37,9 +37,11 @@
 //! belongs to no position may be larger than all others and would take their place in a scale.
 
 mod build;
+mod carried;
 mod cost;
 mod count;
 mod engine;
+mod explained;
 mod extract;
 mod import;
 pub mod proof;
@@ -47,6 +49,7 @@ mod rules;
 mod term;
 mod workshop;
 
+pub use explained::{Derived, Explained, Missed, explained};
 pub use rules::Rounding;
 
 use crate::canon::{Canon, Settings};
@@ -58,6 +61,9 @@ use workshop::{Eg, Workshop};
 
 /// Lengths of blocks that are tried.
 pub const LENGTHS: [i64; 3] = [64, 128, 256];
+
+/// The share of a definition's cost that an algorithm may have at most.
+const WORTH: f64 = 0.999;
 
 /// How a graph is rewritten.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,8 +85,14 @@ impl Default for Options {
 pub struct Rewritten {
     /// The graph of the algorithm.
     pub graph: Graph,
-    /// The length of blocks, if the algorithm has blocks.
-    pub length: Option<i64>,
+    /// Is it another one than that of the definition?
+    pub changed: bool,
+    /// The length of blocks, if it has any.
+    pub blocks: Option<i64>,
+    /// The length of blocks with which it was found.
+    length: i64,
+    /// Terms of the algorithm that are terms of the definition: where they are there. Decisions always are.
+    origin: FxHashMap<NodeId, NodeId>,
     /// Costs of definition and algorithm.
     pub cost: (f64, f64),
     /// The powers of time with which they grow.
@@ -101,72 +113,19 @@ pub fn rewrite(graph: &Graph, settings: Settings, options: &Options) -> Result<R
             best = Some(found);
         }
     }
-    let unchanged =
-        || Rewritten { graph: graph.clone(), length: None, cost: (0.0, 0.0), degree: (0.0, 0.0), notes: Vec::new() };
-    let best = best.unwrap_or_else(unchanged);
-    if best.cost.1 < best.cost.0 * 0.999 {
-        Ok(best)
-    } else {
-        Ok(Rewritten { graph: graph.clone(), length: None, ..best })
+    match best {
+        Some(best) if best.cost.1 < best.cost.0 * WORTH => Ok(best),
+        Some(best) => Ok(Rewritten { graph: graph.clone(), changed: false, blocks: None, ..best }),
+        None => Err(Error::Missing("a length of blocks".into())),
     }
 }
 
-/// How an algorithm follows from a definition, if it can be told.
-#[derive(Clone, Debug)]
-pub enum Derived {
-    /// The definition is the algorithm.
-    Unchanged,
-    /// The proof speaks of too many terms.
-    TooLarge,
-    /// Step by step.
-    Steps(Box<proof::Derivation>),
-}
-
-/// What is told of a rewriting.
-#[derive(Clone, Debug)]
-pub struct Explained {
-    /// The steps.
-    pub derivation: Derived,
-    /// The length of blocks, if there are any.
-    pub length: Option<i64>,
-    /// The powers of time with which costs of definition and algorithm grow.
-    pub degree: (f64, f64),
-    /// Rules that almost fired: the rule, what does not meet a condition, a term of `graph`, and how it fails. Only where the algorithm is not
-    /// linear in time.
-    pub missed: Vec<(&'static str, NodeId, &'static str)>,
-    /// The graph of those terms.
-    pub graph: Graph,
-    /// Lengths of sequences with the costs of definition and algorithm, in operations of products.
-    pub costs: Vec<(i64, f64, f64)>,
-}
-
-/// The largest term of a proof, written out as a tree.
-const LARGEST: f64 = 4000.0;
-
-/// The derivation of the cheapest form, and costs at some lengths of sequences.
-///
-/// # Errors
-/// Only for graphs that are not well-formed.
-pub fn explained(graph: &Graph, settings: Settings, options: &Options, at: &[i64]) -> Result<Explained, Error> {
-    let best = rewrite(graph, settings, options)?;
-    let length = best.length.or_else(|| options.lengths.first().copied()).unwrap_or(64);
-    let mut s = Saturated::new(graph, settings, length, best.length.is_some())?;
-    let changed = best.length.is_some();
-    let choice = if changed { extract::extract(&s.eg, s.root, &s.start, options.at).0 } else { s.start.clone() };
-    let price = |c: &import::Choice, t: i64| cost::Cost::plain(&s.eg, t).total(c, s.root);
-    let costs = at.iter().map(|&t| (t, price(&s.start, t), price(&choice, t))).collect();
-    let degree = (degree(&s.eg, &s.start, s.root), degree(&s.eg, &choice, s.root));
-    let size = |c: &import::Choice| proof::tree_size(&s.eg, c, s.root);
-    let derivation = if !changed {
-        Derived::Unchanged
-    } else if size(&s.start).max(size(&choice)) > LARGEST {
-        Derived::TooLarge
-    } else {
-        let (start, derived) = (s.start.clone(), s.derived.clone());
-        Derived::Steps(Box::new(proof::derive(&mut s.eg, s.root, &start, &choice, derived)?))
-    };
-    let missed = if degree.1 > 1.1 { s.missed()? } else { Vec::new() };
-    Ok(Explained { derivation, length: best.length, degree, costs, missed, graph: s.eg.analysis.canon.g.clone() })
+impl Rewritten {
+    /// The term of the definition that a term of the algorithm is, if it is one.
+    #[must_use]
+    pub fn origin(&self, node: NodeId) -> Option<NodeId> {
+        if self.changed { self.origin.get(&node).copied() } else { Some(node) }
+    }
 }
 
 /// The derivation of the cheapest form with blocks of this length.
@@ -226,7 +185,8 @@ struct Saturated {
     derived: Vec<usize>,
     /// The definition.
     start: import::Choice,
-    notes: Vec<String>,
+    /// How saturation ended.
+    ended: engine::Ended,
 }
 
 impl Saturated {
@@ -244,7 +204,7 @@ impl Saturated {
         let root = eg.add_uncanonical(Term::new(Head::Outputs, &roots));
         eg.rebuild();
         let start: import::Choice = extract::classes(&eg).into_iter().map(|id| (id, eg[id].nodes[0].clone())).collect();
-        let notes = engine::saturate(&mut eg)?;
+        let ended = engine::saturate(&mut eg)?;
         let found = |eg: &Eg, (id, mut t): (Id, Term)| {
             for a in &mut t.args {
                 *a = eg.find(*a);
@@ -252,9 +212,12 @@ impl Saturated {
             (eg.find(id), t)
         };
         let start = start.into_iter().map(|e| found(&eg, e)).collect();
-        Ok(Self { eg, classes, root, derived, start, notes })
+        Ok(Self { eg, classes, root, derived, start, ended })
     }
 }
+
+/// What grows with less than this power of time is linear in it; the rest is how points are counted.
+const LINEAR: f64 = 1.1;
 
 /// The power of the length with which the cost of a choice grows, at lengths where nothing else matters.
 fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
@@ -262,32 +225,9 @@ fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
     (at(1 << 28) / at(1 << 22)).log2() / 6.0
 }
 
-impl Saturated {
-    /// Near misses, with terms in place of classes.
-    fn missed(&mut self) -> Result<Vec<(&'static str, NodeId, &'static str)>, Error> {
-        // A class that no output needs has no term in the definition: any will do.
-        let mut choice = self.start.clone();
-        for id in extract::classes(&self.eg) {
-            choice.entry(id).or_insert_with(|| self.eg[id].nodes[0].clone());
-        }
-        let missed = self.eg.analysis.missed.clone();
-        let mut told: Vec<(&'static str, NodeId, &'static str)> = Vec::new();
-        for m in missed {
-            if !cost::Cost::new(&self.eg, 1024).total(&choice, m.class).is_finite() {
-                continue;
-            }
-            let mut export = import::Export { eg: &mut self.eg, choice: &choice, memo: FxHashMap::default() };
-            let entry = (m.rule, export.node(m.class)?, m.why);
-            if !told.contains(&entry) {
-                told.push(entry);
-            }
-        }
-        Ok(told)
-    }
-}
-
 fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<Rewritten, Error> {
-    let Saturated { mut eg, classes, root, start, mut notes, .. } = Saturated::new(graph, settings, length, false)?;
+    let Saturated { mut eg, classes, root, start, ended, .. } = Saturated::new(graph, settings, length, false)?;
+    let mut notes = vec![ended.note];
     let before = cost::Cost::new(&eg, options.at).total(&start, root);
     let (choice, after) = extract::extract(&eg, root, &start, options.at);
     let degree = (degree(&eg, &start, root), degree(&eg, &choice, root));
@@ -297,17 +237,21 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     ));
     for (n, o) in graph.outputs.iter().enumerate() {
         let own = self::degree(&eg, &choice, classes[n]);
-        if own > 1.1 {
+        if own > LINEAR {
             notes.push(format!("{}: degree in time {own:.2}", o.name));
         }
     }
+    let carries = |id: &Id| matches!(choice.get(id), Some(Term { head: Head::Scan { .. }, .. }));
+    let blocks = extract::reachable(&eg, &choice, root).iter().any(carries).then_some(length);
     let mut export = import::Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
     let nodes = classes.iter().map(|&c| export.node(c)).collect::<Result<Vec<NodeId>, Error>>()?;
     let mut new = eg.analysis.canon.g.clone();
     for (o, n) in new.outputs.iter_mut().zip(nodes) {
         o.node = n;
     }
-    let new = import::pruned(&new)?;
+    let (new, mut origin) = import::pruned(&new)?;
+    // The workshop began as the definition.
+    origin.retain(|_, n| n.index() < graph.len());
     new.verify()?;
-    Ok(Rewritten { graph: new, length: Some(length), cost: (before, after), degree, notes })
+    Ok(Rewritten { graph: new, changed: true, blocks, length, origin, cost: (before, after), degree, notes })
 }

@@ -3,13 +3,14 @@
 //! Terms of a derivation are made as they stand, not canonically: what a rule does would be undone by the canonical form, or done by it
 //! without being shown.
 
-use super::import::{Choice, started};
+use super::carried::{Carried, declare};
+use super::import::Choice;
 use super::rules::{RULES, Rule};
 use super::term::{Head, Term};
 use super::workshop::Eg;
 use egg::{FlatTerm, Id, Language, RecExpr};
 use rustc_hash::FxHashMap;
-use weft_ir::graph::{AxisId, Error, Graph, NodeId, Op, RecDecl};
+use weft_ir::graph::{AxisId, Error, Graph, NodeId, Op};
 
 /// One rule applied at one place.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl Derivation {
         for (&n, &node) in self.derived.iter().zip(outputs) {
             g.outputs[n].node = node;
         }
-        super::import::pruned(&g)
+        super::import::pruned(&g).map(|p| p.0)
     }
 }
 
@@ -168,20 +169,9 @@ impl Writer {
         if let Some(&n) = self.recs.get(&key) {
             return Ok(n);
         }
-        let started = started(eg, time, reverse)?;
+        let dtype = eg.analysis.canon.g.dtype(key.2[0]);
+        let Carried { rec, last, started } = declare(eg, "S", time, reverse, &key.2, dtype)?;
         let c = &mut eg.analysis.canon;
-        let mut free = c.g.free(key.2[0]).clone();
-        for &a in &key.2 {
-            free.extend(c.g.free(a));
-        }
-        if reverse {
-            free.extend(&c.g.ragged_over(c.g.axis(time).domain).into_iter().collect());
-        }
-        free.remove(time);
-        let dtype = c.g.dtype(key.2[0]);
-        let name: Box<str> = c.unused_name("S").into();
-        let rec = c.add_rec(RecDecl { name, time, state: free.iter().collect(), dtype, reverse });
-        let last = c.raw(Op::Prev(rec), &[])?;
         let all: Vec<NodeId> = [started].into_iter().chain(key.2[1..].iter().copied()).chain([last]).collect();
         let kept = c.raw(Op::Ein { axes: Default::default(), guards: 1 }, &all)?;
         let body = c.raw(Op::Map(weft_ir::graph::MapFn::Add), &[key.2[0], kept])?;

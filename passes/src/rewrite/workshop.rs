@@ -31,8 +31,6 @@ pub(crate) struct Blocks {
     pub(crate) block: AxisId,
     /// Axis of places in a block.
     pub(crate) place: AxisId,
-    /// How many places.
-    pub(crate) length: i64,
 }
 
 /// A rule that almost fired: all that it asks of a term was there, but for one condition.
@@ -64,7 +62,7 @@ pub(crate) struct Workshop {
     pub(crate) counted: FxHashMap<(AxisId, bool, NodeId), NodeId>,
     places: Option<DomainId>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,
-    fresh: FxHashMap<(DomainId, usize), AxisId>,
+    fresh: FxHashMap<DomainId, Vec<AxisId>>,
 }
 
 impl Workshop {
@@ -131,29 +129,24 @@ impl Workshop {
                 p
             }
         };
-        let number = if n == 0 { String::new() } else { n.to_string() };
-        let block_name = format!("{}{number}", self.canon.g.domain(blocks).name);
-        let place_name = format!("{}{number}", self.canon.g.domain(places).name);
-        Blocks {
-            block: self.canon.g.add_axis(&block_name, blocks),
-            place: self.canon.g.add_axis(&place_name, places),
-            length,
-        }
+        let mut named = |domain: DomainId| {
+            let own = self.canon.g.domain(domain).name.to_string();
+            // The first axis of a domain has its name.
+            let name = if n == 0 { own } else { self.canon.unused_name(&own) };
+            self.canon.g.add_axis(&name, domain)
+        };
+        Blocks { block: named(blocks), place: named(places) }
     }
 
     /// An axis over the domain of `like` that is not in `taken`.
     pub(crate) fn fresh(&mut self, like: AxisId, taken: &AxisSet) -> AxisId {
         let domain = self.canon.g.axis(like).domain;
-        for n in 0.. {
-            let axis = *self.fresh.entry((domain, n)).or_insert_with(|| {
-                let name = format!("{}_{}", self.canon.g.domain(domain).name, n + 1);
-                self.canon.g.add_axis(&name, domain)
-            });
-            if !taken.contains(axis) {
-                return axis;
-            }
-        }
-        unreachable!("there are more axes than are taken")
+        let known = self.fresh.entry(domain).or_default().iter().copied().find(|&a| !taken.contains(a));
+        known.unwrap_or_else(|| {
+            let axis = self.renamed(like);
+            self.fresh.entry(domain).or_default().push(axis);
+            axis
+        })
     }
 
     /// A new axis over the domain of another.

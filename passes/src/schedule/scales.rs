@@ -7,7 +7,6 @@
 
 use super::{Error, Scheduler};
 use rustc_hash::FxHashSet;
-use weft_ir::graph::prove::Prover;
 use weft_ir::graph::{AxisId, Extremum, MapFn, NodeId, Op};
 
 /// The scale of a sum without members: far below all others, and far from overflowing.
@@ -206,33 +205,6 @@ impl Scheduler {
 
     /// 1 for terms that are never negative, -1 for terms that are never positive.
     pub(super) fn sign(&self, id: NodeId) -> Option<i32> {
-        let args = self.c.g.args(id);
-        match self.c.g.op(id) {
-            Op::Const(k) => Some(if k.as_f64() < 0.0 { -1 } else { 1 }),
-            Op::Input(i) => self.known.get(i).and_then(|k| k.sign),
-            Op::Sub { .. } => self.sign(args[0]),
-            Op::Map(MapFn::Exp | MapFn::Abs | MapFn::Sqrt) => Some(1),
-            Op::Map(MapFn::Inv | MapFn::Inv0) => self.sign(args[0]),
-            Op::Map(MapFn::Log) => {
-                // log(1 + x) with x never negative.
-                let add = *self.c.g.op(args[0]) == Op::Map(MapFn::Add);
-                let terms = self.c.g.args(args[0]);
-                let one = |&a: &NodeId| self.c.g.constant(a).is_some_and(|k| k.as_f64() >= 1.0);
-                (add && terms.iter().any(one) && terms.iter().all(|&a| self.sign(a) == Some(1))).then_some(1)
-            }
-            Op::Map(MapFn::Max) => args.iter().any(|&a| self.sign(a) == Some(1)).then_some(1),
-            Op::Map(MapFn::Min) => args.iter().any(|&a| self.sign(a) == Some(-1)).then_some(-1),
-            Op::Map(MapFn::Add) => {
-                let first = self.sign(args[0])?;
-                args[1..].iter().all(|&a| self.sign(a) == Some(first)).then_some(first)
-            }
-            Op::Ein { .. } => self.c.g.operands(id).iter().try_fold(1, |s, &f| Some(s * self.sign(f)?)),
-            Op::Cast(_) => {
-                let x = args[0];
-                let nonnegative = self.c.g.dtype(x).is_int() && Prover::new(&self.c.g).not_negative(x);
-                nonnegative.then_some(1)
-            }
-            _ => None,
-        }
+        self.c.sign(id, &[], &|i| self.known.get(&i).and_then(|k| k.sign))
     }
 }

@@ -11,7 +11,7 @@ use weft_passes::rewrite::{self, Derived, RuleText};
 
 use super::fault::Fault;
 use super::load::Loaded;
-use super::pipeline::canonical;
+use super::pipeline::{canonical, rewriting};
 use super::watch::Watch;
 
 /// Lengths for which costs are told.
@@ -33,7 +33,7 @@ pub struct Told {
 pub fn explain(loaded: &Loaded, what: Told, watch: &mut Watch<'_>) -> Result<String, Fault> {
     let (graph, settings) = canonical(loaded, watch)?;
     let declared = loaded.checked.graph.axes().len();
-    let told = rewrite::explained(&graph, settings, &rewrite::Options::default(), &LENGTHS);
+    let told = rewrite::explained(&graph, settings, &rewriting(loaded, &rewrite::Options::default()), &LENGTHS);
     let told = told.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
     let mut text = format!("layer {}\n", graph.name);
     match &told.derivation {
@@ -42,11 +42,14 @@ pub fn explain(loaded: &Loaded, what: Told, watch: &mut Watch<'_>) -> Result<Str
         Derived::TooLarge => text.push_str("\nThe derivation is too long to be told; `--notes` lists the rules.\n"),
         Derived::Steps(d) => steps(&mut text, d, declared),
     }
+    if let Some(warning) = &told.warning {
+        let _ = writeln!(text, "\n{warning}");
+    }
     if what.derivation && !told.missed.is_empty() {
         let _ = writeln!(text, "\nIt grows faster than time. Rules that would have been of use");
-        for (rule, node, why) in &told.missed {
-            let term = Notation::new(&told.graph, declared).term(*node);
-            let _ = writeln!(text, "    {rule}: not for\n        {term}\n      {why}");
+        for missed in &told.missed {
+            let term = Notation::new(&told.graph, declared).term(missed.term);
+            let _ = writeln!(text, "    {}: not for\n        {term}\n      {}", missed.rule, missed.why);
         }
     }
     if what.cost {
@@ -145,7 +148,7 @@ fn costs(text: &mut String, told: &rewrite::Explained) {
         "\nCosts, in operations of products: T^{:.1} as written, T^{:.1} as computed{}",
         told.degree.0,
         told.degree.1,
-        told.length.map_or_else(String::new, |l| format!(", in blocks of {l}"))
+        told.blocks.map_or_else(String::new, |l| format!(", in blocks of {l}"))
     );
     let _ = writeln!(text, "    {:>8} {:>12} {:>12} {:>8}", "T", "as written", "as computed", "gain");
     for &(t, from, to) in &told.costs {

@@ -5,12 +5,12 @@ use super::parts::part;
 use super::{Found, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
-use crate::rewrite::import::started;
+use crate::rewrite::carried::{Carried, declare};
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::{Eg, Workshop};
 use egg::Id;
 use weft_ir::DType;
-use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op, RecDecl};
+use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
 
 pub(super) const CARRY: Rule = Rule {
     name: "carry over blocks",
@@ -125,16 +125,8 @@ fn occurs(
     let carried = match eg.analysis.counted.get(&(m, reverse, number)) {
         Some(&c) => c,
         None => {
-            let started = started(eg, m, reverse)?;
+            let Carried { rec, last, started } = declare(eg, "number", m, reverse, &[number], DType::I32)?;
             let c = &mut eg.analysis.canon;
-            let mut state = c.g.free(number).clone();
-            if reverse {
-                state.extend(&c.g.ragged_over(c.g.axis(m).domain).into_iter().collect());
-            }
-            let state = state.iter().filter(|&a| a != m).collect();
-            let name: Box<str> = c.unused_name("number").into();
-            let rec = c.add_rec(RecDecl { name, time: m, state, dtype: DType::I32, reverse });
-            let last = c.raw(Op::Prev(rec), &[])?;
             let kept = c.ein(&[], &[started], &[last])?;
             let body = c.map(MapFn::Add, &[number, kept])?;
             let made = c.raw(Op::Rec(rec), &[body])?;

@@ -94,7 +94,7 @@ fn sign_within(eg: &Eg, id: Id, guards: &[NodeId], depth: u32) -> Option<i32> {
     }
     let of = |a: Id| sign_within(eg, a, guards, depth - 1);
     eg[id].nodes.iter().find_map(|t| match &t.head {
-        Head::Leaf(n) => eg.analysis.canon.sign(*n, guards),
+        Head::Leaf(n) => eg.analysis.canon.sign(*n, guards, &|_| None),
         Head::Other(Op::Cast(_)) => eg.analysis.canon.int_sign(eg[t.args[0]].data.leaf?, guards),
         Head::Map(MapFn::Exp) => Some(1),
         Head::Map(MapFn::Add) => {

@@ -55,7 +55,8 @@ pub(super) fn part(
     let mut used = AxisSet::new();
     rest.iter().for_each(|&f| used.extend(free(f)));
     rest_guards.iter().for_each(|&g| used.extend(of(g)));
-    let ragged: Vec<AxisId> = axes.iter().copied().filter(|a| outside.contains(*a)).chain(ends.iter().copied()).collect();
+    let ragged: Vec<AxisId> =
+        axes.iter().copied().filter(|a| outside.contains(*a)).chain(ends.iter().copied()).collect();
     let private: Vec<AxisId> = axes
         .iter()
         .copied()

@@ -4,6 +4,7 @@ use super::Emitter;
 use crate::schedule::Error;
 use weft_ir::graph::{MapFn, NodeId, Op, Scalar};
 use weft_ir::kernel::{self, AxisSet, BinOp, ElemType, Expr, Guard, ValueId, VarId};
+use weft_ir::linear::gcd;
 
 impl Emitter<'_, '_> {
     /// An integer term as an index expression.
@@ -77,13 +78,6 @@ impl Emitter<'_, '_> {
 
     /// A number of which an expression is a multiple.
     fn multiple(&self, e: &Expr, depth: u32) -> i64 {
-        let gcd = |a: i64, b: i64| {
-            let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
-            while b != 0 {
-                (a, b) = (b, a % b);
-            }
-            i64::try_from(a).unwrap_or(1)
-        };
         match e {
             _ if depth == 0 => 1,
             Expr::Const(n) => *n,
