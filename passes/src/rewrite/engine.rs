@@ -6,8 +6,9 @@
 use super::extract::classes;
 use super::rules::{RULES, Rule};
 use super::term::Term;
-use super::workshop::Eg;
+use super::workshop::{Eg, Facts};
 use egg::Id;
+use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::Error;
 
 /// Most rounds.
@@ -21,10 +22,11 @@ pub(crate) const NODES: usize = 20_000;
 /// Only for terms that are not well-formed.
 pub(crate) fn saturate(eg: &mut Eg) -> Result<Ended, Error> {
     let mut tally = vec![0usize; RULES.len()];
+    let mut seen = Seen::default();
     for round in 0..ROUNDS {
         let mut changed = false;
-        let snapshot: Vec<(Id, Vec<Term>)> = classes(eg).into_iter().map(|c| (c, eg[c].nodes.clone())).collect();
-        for (class, nodes) in snapshot {
+        let due = seen.due(eg);
+        for (class, nodes) in due {
             for node in nodes {
                 for (n, rule) in RULES.iter().enumerate() {
                     let found = applied(eg, rule, class, &node)?;
@@ -43,6 +45,40 @@ pub(crate) fn saturate(eg: &mut Eg) -> Result<Ended, Error> {
         }
     }
     Ok(end(eg, ROUNDS, &tally, false))
+}
+
+/// How far below a node rules look.
+const DEPTH: usize = 8;
+
+/// Classes as they were when rules were last applied to them.
+#[derive(Default)]
+struct Seen(FxHashMap<Id, (Vec<Term>, Facts)>);
+
+impl Seen {
+    /// Classes in which a rule may find something that it did not find before: those that changed, or have a class below them that did.
+    fn due(&mut self, eg: &Eg) -> Vec<(Id, Vec<Term>)> {
+        let all = classes(eg);
+        let mut due: FxHashSet<Id> = FxHashSet::default();
+        for &id in &all {
+            let now = (eg[id].nodes.clone(), eg[id].data.clone());
+            if self.0.get(&id) != Some(&now) {
+                due.insert(id);
+                self.0.insert(id, now);
+            }
+        }
+        for _ in 0..DEPTH {
+            let above = |id: &&Id| {
+                let below = |t: &Term| t.args.iter().any(|&a| due.contains(&eg.find(a)));
+                !due.contains(*id) && eg[**id].nodes.iter().any(below)
+            };
+            let more: Vec<Id> = all.iter().filter(above).copied().collect();
+            if more.is_empty() {
+                break;
+            }
+            due.extend(more);
+        }
+        all.into_iter().filter(|id| due.contains(id)).map(|id| (id, eg[id].nodes.clone())).collect()
+    }
 }
 
 /// How saturation ended. If it did not, the rule that was applied most is named.

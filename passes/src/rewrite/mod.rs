@@ -108,9 +108,13 @@ pub struct Rewritten {
 pub fn rewrite(graph: &Graph, settings: Settings, options: &Options) -> Result<Rewritten, Error> {
     let mut best: Option<Rewritten> = None;
     for &length in &options.lengths {
-        let found = with_blocks(graph, settings, length, options)?;
+        let (found, blocks) = with_blocks(graph, settings, length, options)?;
         if best.as_ref().is_none_or(|b| found.cost.1 < b.cost.1 * (1.0 - 1e-6)) {
             best = Some(found);
+        }
+        // Without blocks in it, an e-graph is the same for every length.
+        if !blocks {
+            break;
         }
     }
     match best {
@@ -225,9 +229,11 @@ fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
     (at(1 << 28) / at(1 << 22)).log2() / 6.0
 }
 
-fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<Rewritten, Error> {
+/// The cheapest form with blocks of one length, and whether a rule made blocks at all.
+fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<(Rewritten, bool), Error> {
     let Saturated { mut eg, classes, root, start, ended, .. } = Saturated::new(graph, settings, length, false)?;
     let mut notes = vec![ended.note];
+    let blocked = eg.analysis.has_blocks();
     let before = cost::Cost::new(&eg, options.at).total(&start, root);
     let (choice, after) = extract::extract(&eg, root, &start, options.at);
     let degree = (degree(&eg, &start, root), degree(&eg, &choice, root));
@@ -253,5 +259,6 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     // The workshop began as the definition.
     origin.retain(|_, n| n.index() < graph.len());
     new.verify()?;
-    Ok(Rewritten { graph: new, changed: true, blocks, length, origin, cost: (before, after), degree, notes })
+    let found = Rewritten { graph: new, changed: true, blocks, length, origin, cost: (before, after), degree, notes };
+    Ok((found, blocked))
 }

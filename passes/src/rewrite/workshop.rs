@@ -63,6 +63,9 @@ pub(crate) struct Workshop {
     places: Option<DomainId>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,
     fresh: FxHashMap<DomainId, Vec<AxisId>>,
+    /// Answers that were given: what a term of the workshop means does not change.
+    simple: FxHashMap<Leaves, Option<Leaves>>,
+    implied: FxHashMap<(Leaves, NodeId), bool>,
 }
 
 impl Workshop {
@@ -78,6 +81,8 @@ impl Workshop {
             places: None,
             split: FxHashMap::default(),
             fresh: FxHashMap::default(),
+            simple: FxHashMap::default(),
+            implied: FxHashMap::default(),
         }
     }
 
@@ -166,8 +171,22 @@ impl Workshop {
         self.is_long(axis) && !self.made.contains(&self.canon.g.axis(axis).domain)
     }
 
+    /// Did a rule ask for blocks?
+    pub(crate) fn has_blocks(&self) -> bool {
+        !self.made.is_empty()
+    }
+
     /// Conditions as a list in canonical order, without those that others imply; none if they contradict one another.
     pub(crate) fn simplified(&mut self, guards: &[NodeId]) -> Result<Option<Leaves>, Error> {
+        if let Some(known) = self.simple.get(guards) {
+            return Ok(known.clone());
+        }
+        let found = self.simplify(guards)?;
+        self.simple.insert(guards.into(), found.clone());
+        Ok(found)
+    }
+
+    fn simplify(&mut self, guards: &[NodeId]) -> Result<Option<Leaves>, Error> {
         let all = self.canon.all(guards)?;
         if self.canon.known(all) == Some(false) {
             return Ok(None);
@@ -185,6 +204,17 @@ impl Workshop {
             }
         }
         Ok(Some(left.into_iter().collect()))
+    }
+
+    /// Does a condition hold wherever guards do?
+    pub(crate) fn implied(&mut self, guards: &[NodeId], condition: NodeId) -> bool {
+        let key = (guards.into(), condition);
+        if let Some(&known) = self.implied.get(&key) {
+            return known;
+        }
+        let found = self.prover(guards).implies(condition);
+        self.implied.insert(key, found);
+        found
     }
 
     /// Is `batch` the axis of documents over whose lengths one of these axes is ragged?

@@ -58,9 +58,8 @@ fn decided(eg: &mut Eg, id: Id, guards: &[NodeId], depth: u32) -> Result<Option<
         let mut never = false;
         for &g in own {
             let not = eg.analysis.canon.negate(g)?;
-            let p = eg.analysis.prover(guards);
-            never |= p.implies(not);
-            if !p.implies(g) {
+            never |= eg.analysis.implied(guards, not);
+            if !eg.analysis.implied(guards, g) {
                 left.push(g);
             }
         }
