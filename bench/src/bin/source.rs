@@ -6,7 +6,7 @@
 //!     cargo run --release -p weft-bench --bin source -- ROWS=64 STREAM=32 # other tiles: ROWS STREAM BLOCK DEPTH VECTOR
 //!     cargo run --release -p weft-bench --bin source -- dense --ir        # loop IR; --asm: machine code
 //!     cargo run --release -p weft-bench --bin source -- sparsek --grad    # a training step: forward, backward
-//!     cargo run --release -p weft-bench --bin source -- mine.weft --rewrite # a file; a faster algorithm is looked for
+//!     cargo run --release -p weft-bench --bin source -- mine.weft --written # a file, as it is written
 //!
 //! The peak is measured in the same run: with the widest vectors of the machine, and with 128-bit vectors, which are the widest
 //! that Cranelift has. CPU time is that of all threads; on a machine that other programs share, it and the best of many calls
@@ -107,7 +107,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ if arg == "--ir" => settings.ir = true,
             _ if arg == "--asm" => settings.asm = true,
             _ if arg == "--grad" => settings.grad = true,
-            _ if arg == "--rewrite" => settings.compile.rewrite = Some(weft_passes::rewrite::Options::default()),
+            _ if arg == "--written" => settings.compile.rewrite = None,
             _ => settings.words.push(arg),
         }
     }

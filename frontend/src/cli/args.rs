@@ -110,8 +110,8 @@ pub(super) struct LayerArgs {
     /// Store values that grow with the square of the length, instead of refusing the layer.
     #[arg(long)]
     pub allow_quadratic_memory: bool,
-    /// Look for a faster algorithm than the definition says.
-    #[arg(long, value_name = "WHEN", default_value = "off")]
+    /// Look for a faster algorithm than the definition says; `off` computes what is written.
+    #[arg(long, value_name = "WHEN", default_value = "on")]
     pub rewrite: Rewriting,
     /// Take choices of the scheduler from a file, as `compile --emit schedule` writes it; what it leaves out stays its own.
     #[arg(long, value_name = "FILE")]

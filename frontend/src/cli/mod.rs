@@ -101,8 +101,8 @@ fn compile_options(args: &LayerArgs, gradients: bool) -> Result<CompileOptions, 
     }
     let mut options = CompileOptions { max_saved: args.max_saved, ..CompileOptions::default() };
     options.schedule.allow_quadratic_memory = args.allow_quadratic_memory;
-    if args.rewrite == args::Rewriting::On {
-        options.rewrite = Some(weft_passes::rewrite::Options::default());
+    if args.rewrite == args::Rewriting::Off {
+        options.rewrite = None;
     }
     if let Some(path) = &args.schedule {
         options.schedule.pins = schedule_file(path)?;

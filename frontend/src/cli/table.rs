@@ -110,6 +110,7 @@ pub(super) fn report(report: &Report, notes: bool, color: Color) -> String {
         None if report.gradients => None,
         None => Some("no time axis".to_owned()),
     });
+    facts.extend(report.algorithm.clone());
     // A function with a recurrence that is called twice makes two of one name.
     let mut recurrences: Vec<(String, usize)> = Vec::new();
     for (name, class) in &report.recurrences {
@@ -384,6 +385,7 @@ pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
         "float": report.float.name(),
         "backend": report.backend.name(),
         "causal": report.causal,
+        "algorithm": report.algorithm,
         "recurrences": recurrences.collect::<Vec<_>>(),
         "inputs": report.inputs,
         "rows": report.rows.as_ref().map(|(axis, positions)| json!({ "axis": axis, "positions": positions })),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
+use super::algorithm;
 use super::bind::{Bound, Length, bind};
 use super::compare::{Distance, distance, take};
 use super::costs::{KernelCost, costs};
@@ -119,6 +120,8 @@ pub struct Report {
     pub gradients: bool,
     /// Are the outputs functions of the past? `None` if the layer has no time, and for gradients.
     pub causal: Option<bool>,
+    /// What is computed in place of the definition, in a few words.
+    pub algorithm: Option<String>,
     /// Recurrences with their classes.
     pub recurrences: Vec<(String, String)>,
     /// Where the inputs come from.
@@ -211,6 +214,7 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
         extents: extents(graph, &bound),
         gradients: loaded.own.is_some(),
         causal: if loaded.own.is_some() { None } else { causal(loaded) },
+        algorithm: ready.planned().and_then(|p| algorithm::told(p.rewritten.as_ref())),
         recurrences: checked.recurrences.iter().map(|r| (r.name.clone(), r.class.to_string())).collect(),
         inputs: match &options.golden {
             None => format!("generated, seed {}", options.seed),

@@ -22,6 +22,7 @@
 //! assert!(check(&loaded, &options, &mut watch).unwrap().ok());
 //! ```
 
+mod algorithm;
 pub mod bind;
 mod check;
 pub mod compare;

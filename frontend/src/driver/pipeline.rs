@@ -1,5 +1,6 @@
 //! From a checked layer to something that runs.
 
+use super::algorithm;
 use super::fault::Fault;
 use super::load::{Loaded, Own};
 use super::watch::{Phase, Watch};
@@ -7,7 +8,7 @@ use crate::diagnostics::{Diagnostic, codes};
 use indexmap::IndexMap;
 use weft_cranelift::CompileError;
 use weft_cranelift::program::Executable;
-use weft_ir::graph::{Domain, Extent, Graph, NodeId, Role};
+use weft_ir::graph::{Domain, Extent, Graph, NodeId};
 use weft_ir::kernel::{self, ExtentId, Plan};
 use weft_ir::program::Program;
 use weft_passes::cost::Extents;
@@ -52,7 +53,7 @@ impl Backend {
 pub struct CompileOptions {
     /// Choices of the scheduler.
     pub schedule: schedule::Options,
-    /// Look for a faster algorithm than the definition, and how.
+    /// How to look for a faster algorithm than the definition; none computes what is written.
     pub rewrite: Option<rewrite::Options>,
     /// Make kernels one that are better one.
     pub fuse: bool,
@@ -66,7 +67,7 @@ impl Default for CompileOptions {
     fn default() -> Self {
         Self {
             schedule: schedule::Options::default(),
-            rewrite: None,
+            rewrite: Some(rewrite::Options::default()),
             fuse: true,
             max_saved: None,
             extents: IndexMap::new(),
@@ -79,7 +80,7 @@ impl Default for CompileOptions {
 pub struct Planned {
     /// The layer in canonical form.
     pub canonical: Graph,
-    /// What is computed instead, if the layer is rewritten.
+    /// What is computed instead, if rewriting found something faster for which there are kernels.
     pub rewritten: Option<Rewritten>,
     /// The kernels, and how they came about.
     pub scheduled: Scheduled,
@@ -115,22 +116,8 @@ pub(super) fn canonical(loaded: &Loaded, watch: &mut Watch<'_>) -> Result<(Graph
 /// backward than may be.
 pub fn plan(loaded: &Loaded, options: &CompileOptions, watch: &mut Watch<'_>) -> Result<Planned, Fault> {
     let (canonical, settings) = canonical(loaded, watch)?;
-    let rewritten = match &options.rewrite {
-        None => None,
-        Some(how) => {
-            let how = rewriting(loaded, how);
-            let fast = watch.time(Phase::Rewrite, || rewrite::rewrite(&canonical, settings, &how));
-            let fast = fast.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
-            watch.show(Phase::Rewrite, &fast.graph);
-            Some(fast)
-        }
-    };
-    let computed = rewritten.as_ref().map_or(&canonical, |r| &r.graph);
-    let choices = schedule::Options { target: fuse::planned_for(), ..options.schedule.clone() };
-    let scheduled = watch.time(Phase::Schedule, || schedule::schedule(computed, settings, &choices));
-    let mut scheduled = scheduled.map_err(|e| refused(loaded, &e))?;
+    let (rewritten, mut scheduled) = algorithm::scheduled(loaded, &canonical, settings, options, watch)?;
     watch.show(Phase::Schedule, &scheduled.plan);
-    scheduled.notes.splice(0..0, rewritten.iter().flat_map(|r| r.notes.clone()));
     let mut parts = match loaded.own {
         None => None,
         Some(own) => Some(split(loaded, own, &scheduled, options, watch)?),
@@ -188,13 +175,6 @@ impl Planned {
     }
 }
 
-/// How a layer is rewritten: if the length of its sequences is known already, an algorithm is chosen for that.
-pub(super) fn rewriting(loaded: &Loaded, how: &rewrite::Options) -> rewrite::Options {
-    let domains = loaded.checked.graph.domains().iter().filter(|d| d.role == Role::Time);
-    let at = domains.filter_map(|d| loaded.checked.extents.get(&*d.name).copied()).max();
-    rewrite::Options { at: at.unwrap_or(how.at), ..how.clone() }
-}
-
 /// Forward and backward, not yet fused.
 fn split(
     loaded: &Loaded,
@@ -234,7 +214,7 @@ impl<T: Extents> Extents for At<T> {
 }
 
 /// A refusal of the scheduler, at the value of the source that it is about.
-fn refused(loaded: &Loaded, error: &schedule::Error) -> Fault {
+pub(super) fn refused(loaded: &Loaded, error: &schedule::Error) -> Fault {
     let (code, what) = match error {
         schedule::Error::Quadratic { .. } => (codes::E0601, error.to_string()),
         schedule::Error::Unsupported { .. } => (codes::E0602, error.to_string()),

@@ -10,6 +10,7 @@ use weft::driver::{
 use weft_ir::eval::{Elements, Evaluator, Tensor};
 use weft_ir::graph::Graph;
 use weft_ir::kernel::interp;
+use weft_passes::rewrite;
 use weft_passes::schedule::Tiles;
 
 const NAMES: [&str; 8] = [
@@ -33,8 +34,13 @@ fn golden(name: &str) -> (Loaded, IndexMap<String, Tensor>) {
     (loaded, file.with_prefix("in."))
 }
 
+/// Rewritten with blocks that are shorter than the sequences.
 fn planned(loaded: &Loaded, tiles: Tiles) -> Planned {
-    let mut options = CompileOptions::default();
+    planned_by(loaded, tiles, Some(rewrite::Options { lengths: vec![8], ..rewrite::Options::default() }))
+}
+
+fn planned_by(loaded: &Loaded, tiles: Tiles, rewrite: Option<rewrite::Options>) -> Planned {
+    let mut options = CompileOptions { rewrite, ..CompileOptions::default() };
     options.schedule.tiles = Some(tiles);
     plan(loaded, &options, &mut Watch::new(&mut Silent)).unwrap_or_else(|e| panic!("{e:?}"))
 }
@@ -108,6 +114,13 @@ fn all_agree(what: &str, loaded: &Loaded, planned: &Planned, inputs: &IndexMap<S
 fn at_tiles(name: &str, tiles: Tiles) {
     let (loaded, inputs) = golden(name);
     all_agree(&format!("{name}, {tiles:?}"), &loaded, &planned(&loaded, tiles), &inputs);
+}
+
+fn as_written(name: &str) {
+    let (loaded, inputs) = golden(name);
+    let planned = planned_by(&loaded, Tiles::default(), None);
+    assert!(planned.rewritten.is_none());
+    all_agree(&format!("{name}, as written"), &loaded, &planned, &inputs);
 }
 
 /// Tiles so small that the interpreter has a lot to do: for one sequence, just longer than every chunk, block and window.
@@ -199,6 +212,7 @@ macro_rules! each {
 }
 
 each! {
+    written: as_written;
     default_tiles: |n| at_tiles(n, Tiles::default());
     tiles_of_1: |n| at_small_tiles(n, 1);
     tiles_of_3: |n| at_small_tiles(n, 3);

@@ -93,8 +93,14 @@ pub(super) fn take(
 /// Position of an undefined element, and where it arose if that is known.
 pub(super) type Undefined = (Vec<usize>, Option<NodeId>);
 
-/// A value as a tensor with these axes, at these positions. Padding is 0.
-pub(super) fn give(sizes: &Sizes, value: &Value, axes: &[AxisId], rows: &[Positions]) -> Result<Tensor, Undefined> {
+/// A value as a tensor with these axes, at these positions. Padding is 0; what is undefined is an error, or else stays what it is.
+pub(super) fn give(
+    sizes: &Sizes,
+    value: &Value,
+    axes: &[AxisId],
+    rows: &[Positions],
+    undefined: bool,
+) -> Result<Tensor, Undefined> {
     let shape: Vec<usize> = rows.iter().map(Positions::len).collect();
     let padding = padding(sizes, axes, rows);
     let strides = value.strides(axes);
@@ -111,7 +117,7 @@ pub(super) fn give(sizes: &Sizes, value: &Value, axes: &[AxisId], rows: &[Positi
         x: &[T],
         shape: &[usize],
         tables: &[Vec<usize>],
-        padding: Option<&Vec<bool>>,
+        (padding, undefined): (Option<&Vec<bool>>, bool),
         f: impl Fn(T) -> B,
     ) -> Result<Vec<B>, Undefined> {
         let mut out = Vec::with_capacity(shape.iter().product());
@@ -119,14 +125,14 @@ pub(super) fn give(sizes: &Sizes, value: &Value, axes: &[AxisId], rows: &[Positi
         for_each(shape, |index| {
             let at: usize = index.iter().zip(tables).map(|(&i, t)| t[i]).sum();
             let x = if padding.is_some_and(|p| p[out.len()]) { T::ZERO } else { x[at] };
-            if let (Some(node), None) = (x.poisoned(), &bad) {
+            if let (Some(node), None, false) = (x.poisoned(), &bad, undefined) {
                 bad = Some((index.to_vec(), node));
             }
             out.push(f(x));
         });
         bad.map_or(Ok(out), Err)
     }
-    let pad = padding.as_ref();
+    let pad = (padding.as_ref(), undefined);
     let data = match &value.data {
         Data::F(x) => arrange(x, &shape, &tables, pad, |x| x).map(Elements::F64),
         Data::I(x) => arrange(x, &shape, &tables, pad, |x| x).map(Elements::I64),

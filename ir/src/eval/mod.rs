@@ -154,11 +154,13 @@ pub struct Options {
     pub block: usize,
     /// What a value may take that is computed once and kept.
     pub store: usize,
+    /// Undefined elements are given as NaN, and are no error.
+    pub undefined: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory: 2 << 30, block: 64 << 20, store: 128 << 20 }
+        Self { memory: 2 << 30, block: 64 << 20, store: 128 << 20, undefined: false }
     }
 }
 
@@ -383,10 +385,12 @@ impl<'g> Evaluator<'g> {
             let other = &self.graph.axis(other).name;
             return Err(Error::Request(format!("`{name}` has {} values, one for each position of `{other}`", p.len())));
         }
-        border::give(&self.sizes, value, axes, rows).map_err(|(position, node)| Error::Undefined {
-            output: name.into(),
-            position,
-            node: node.map_or_else(|| "a truth value".into(), |n| describe(self.graph, n)),
+        border::give(&self.sizes, value, axes, rows, self.options.undefined).map_err(|(position, node)| {
+            Error::Undefined {
+                output: name.into(),
+                position,
+                node: node.map_or_else(|| "a truth value".into(), |n| describe(self.graph, n)),
+            }
         })
     }
 }

@@ -77,6 +77,8 @@ struct Contents {
     long_reduction: bool,
     /// An input or a recurrence.
     data: bool,
+    /// In the value itself, something of a set that may be empty, and is then undefined.
+    partial: bool,
 }
 
 impl Contents {
@@ -85,6 +87,7 @@ impl Contents {
             reduction: self.reduction || other.reduction,
             long_reduction: self.long_reduction || other.long_reduction,
             data: self.data || other.data,
+            partial: self.partial || other.partial,
         }
     }
 }
@@ -280,9 +283,28 @@ impl Canon {
                 reduction: below.reduction || reduces,
                 long_reduction: below.long_reduction || (reduces && long),
                 data: below.data || matches!(op, Op::Input(_) | Op::Prev(_) | Op::Rec(_)),
+                partial: self.is_partial(id),
             });
             self.prints.push(&self.g, id);
         }
+    }
+
+    /// What stands under a guard, and what only decides something, makes nothing undefined.
+    fn is_partial(&self, id: NodeId) -> bool {
+        let of = |args: &[NodeId]| args.iter().any(|a| self.contents[a.index()].partial);
+        let op = self.g.op(id);
+        match op {
+            Op::Threshold { .. } | Op::KthValue { .. } | Op::KthIndex { .. } => true,
+            Op::Ein { .. } => of(self.g.operands(id)),
+            _ if self.g.dtype(id) == DType::Bool => false,
+            _ => of(self.g.args(id)),
+        }
+    }
+
+    /// May a term be undefined because there is nothing that it is taken of?
+    #[must_use]
+    pub(crate) fn may_be_undefined(&self, id: NodeId) -> bool {
+        self.contents[id.index()].partial
     }
 
     /// Does the extent of an axis grow with time?

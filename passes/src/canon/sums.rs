@@ -5,7 +5,8 @@
 //! a factor whose long sums the body computes anyway saves no pass, and hoisting it would hide that an exponent minus
 //! its maximum is not positive. Nor is a factor with a long sum in it hoisted out of a short sum whose body has one too:
 //! the two are one stored product. Inside a sum over a long axis, sums over short axes are done first, over the factors
-//! that mention them. A sum over several long axes is one in the other, that with the fewest long axes in its result inside.
+//! that mention them. A sum over several long axes is one in the other, that with the fewest long axes in its result inside. A factor that is undefined
+//! where a set is empty stays in a guarded sum, which is 0 where its set is.
 
 use super::Canon;
 use super::axes::has_extent_of;
@@ -117,6 +118,12 @@ impl Canon {
         let inside = |c: &Self, x: NodeId| !c.g.free(x).is_disjoint(&set);
         let (in_g, out_g): (Vec<_>, Vec<_>) = gs.into_iter().partition(|&g| inside(self, g));
         let (mut in_f, mut out_f): (Vec<_>, Vec<_>) = fs.into_iter().partition(|&f| inside(self, f));
+        // A sum of nothing is 0, whatever multiplies it: what is defined only where there is something stays inside.
+        if !in_g.is_empty() {
+            let (keep, hoist): (Vec<_>, Vec<_>) = out_f.into_iter().partition(|&f| self.may_be_undefined(f));
+            in_f.extend(keep);
+            out_f = hoist;
+        }
         if axes.iter().any(|&a| self.is_long(a)) {
             let below: FxHashSet<NodeId> = in_f.iter().flat_map(|&f| self.long_sums(f)).collect();
             let (keep, hoist): (Vec<_>, Vec<_>) = out_f.into_iter().partition(|&f| {

@@ -150,3 +150,46 @@ pub(crate) fn scan(eg: &mut Eg, axis: AxisId, reverse: bool, addend: Id, kept: O
     let args: Vec<Id> = [Some(addend), kept].into_iter().flatten().collect();
     eg.add_uncanonical(Term::new(Head::Scan { axis, reverse }, &args))
 }
+
+/// A sum's axes, guards and factors.
+pub(crate) type Parts = (Vec<AxisId>, Vec<NodeId>, Vec<Id>);
+
+/// A sum with the sum that its factor `n` is, as one sum. Axes of the inner sum that are in use outside are renamed.
+pub(crate) fn merged(eg: &mut Eg, term: &Term, n: usize, inner: &Term) -> Result<Parts, Error> {
+    let (Head::Ein { axes, guards }, Head::Ein { axes: below, guards: conditions }) = (&term.head, &inner.head) else {
+        return Err(Error::Missing("a sum in a sum".into()));
+    };
+    // Other names for inner axes that are in use outside.
+    let mut used: AxisSet = axes.iter().copied().collect();
+    for &g in guards.iter() {
+        used.extend(eg.analysis.canon.g.free(g));
+    }
+    for (m, &f) in term.args.iter().enumerate() {
+        if m != n {
+            used.extend(&eg[f].data.free);
+        }
+    }
+    let mut taken = used.clone();
+    taken.extend(&mentioned(eg, inner));
+    let mut names: Vec<(AxisId, NodeId)> = Vec::new();
+    let mut all: Vec<AxisId> = axes.to_vec();
+    for &a in below.iter() {
+        if used.contains(a) {
+            let new = eg.analysis.fresh(a, &taken);
+            taken.insert(new);
+            names.push((a, eg.analysis.index(new)?));
+            all.push(new);
+        } else {
+            all.push(a);
+        }
+    }
+    let mut gs: Vec<NodeId> = guards.to_vec();
+    for &g in conditions.iter() {
+        gs.push(eg.analysis.canon.substitute(g, &names)?);
+    }
+    let mut fs: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
+    for &f in &inner.args {
+        fs.push(sub(eg, f, &names)?);
+    }
+    Ok((all, gs, fs))
+}

@@ -1,9 +1,12 @@
 //! How many points guards leave of a box of axes, at a given length.
 //!
-//! Counted by sampling the axes one after the other: of an axis with conditions that are linear in it, given the axes before, the
-//! interval is computed, and its length is the weight. So narrow bands and blocks are counted well with few samples.
+//! Counted by sampling the axes one after the other: the interval is computed that the conditions leave of an axis, given the axes before, and its
+//! length is the weight. So narrow bands and blocks are counted well with few samples.
+
+mod bounds;
 
 use crate::canon::{Canon, IntForm};
+use bounds::{Bounds, Condition, narrow};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use weft_ir::graph::{AxisId, AxisSet, DomainId, Extent, MapFn, NodeId, Op, Scalar};
@@ -73,38 +76,41 @@ impl<'a> Points<'a> {
         if order.is_empty() {
             return plain;
         }
+        let conditions: Vec<Condition> = guards.iter().filter_map(|&x| Condition::new(self.canon, x)).collect();
         let mut total = 0.0;
         for s in 0..SAMPLES {
             let mut env: FxHashMap<AxisId, i64> = FxHashMap::default();
             let mut weight = 1.0;
             let mut left: Vec<AxisId> = order.clone();
+            let mut bounds: Bounds = order.iter().map(|&a| (a, (0, self.extent(a) as i64 - 1))).collect();
             for k in 0..order.len() {
-                // Next comes the axis that the conditions leave the least of: what is narrow only given another waits for it.
                 let outer = k < given;
-                let candidates = if outer { 0..1 } else { 0..left.len() };
-                let mut next = (f64::INFINITY, 0, (0, 0));
-                for n in candidates {
-                    let extent = self.extent(left[n]) as i64;
-                    let (lo, hi) = if outer { (0, extent - 1) } else { self.interval(left[n], extent, guards, &env) };
-                    let share = (hi - lo + 1).max(0) as f64 / extent as f64;
-                    if share < next.0 {
-                        next = (share, n, (lo, hi));
-                    }
+                // What a row is that the box does not have may be anything. Else next comes the axis that the conditions leave the least of.
+                if !outer {
+                    narrow(&conditions, &mut bounds, |v| self.value(v, &env));
                 }
-                let (_, n, (lo, hi)) = next;
-                let a = left.remove(n);
-                if hi < lo {
+                let size = |a: &AxisId| (bounds[a].1 - bounds[a].0 + 1).max(0);
+                let share = |a: &AxisId| size(a) as f64 / self.extent(*a);
+                let next = if outer {
+                    0
+                } else {
+                    (0..left.len()).min_by(|&x, &y| share(&left[x]).total_cmp(&share(&left[y]))).unwrap_or(0)
+                };
+                let a = left.remove(next);
+                let n = size(&a);
+                if n == 0 {
                     weight = 0.0;
                     break;
                 }
-                let n = (hi - lo + 1) as f64;
                 if !outer {
-                    weight *= n;
+                    weight *= n as f64;
                 }
                 // A low-discrepancy sequence, another for each axis.
                 let ratio = [0.618_033_988_749_895, 0.754_877_666_246_693, 0.569_840_290_998_053][k % 3];
                 let at = ((s as f64 + 0.5) * ratio + 0.37 * k as f64).fract();
-                env.insert(a, lo + (at * n).floor() as i64);
+                let at = bounds[&a].0 + (at * n as f64).floor() as i64;
+                env.insert(a, at);
+                bounds.insert(a, (at, at));
             }
             for &x in guards {
                 weight *= self.share(x, &env, &order[given..]);
@@ -115,35 +121,6 @@ impl<'a> Points<'a> {
             total += weight;
         }
         plain * total / SAMPLES as f64
-    }
-
-    /// Positions of an axis that linear conditions allow, given other axes.
-    fn interval(&self, a: AxisId, extent: i64, guards: &[NodeId], env: &FxHashMap<AxisId, i64>) -> (i64, i64) {
-        let (mut lo, mut hi) = (0, extent - 1);
-        for &x in guards {
-            let Some((MapFn::Le, form)) = self.canon.comparison(x) else { continue };
-            let Some((c, rest)) = self.solved(&form, a, env) else { continue };
-            // c * a + rest >= 0
-            if c > 0 {
-                lo = lo.max((-rest).div_euclid(c) + i64::from((-rest).rem_euclid(c) != 0));
-            } else if c < 0 {
-                hi = hi.min(rest.div_euclid(-c));
-            }
-        }
-        (lo, hi)
-    }
-
-    /// A form as `c * a + rest`, if all else in it is given.
-    fn solved(&self, form: &IntForm, a: AxisId, env: &FxHashMap<AxisId, i64>) -> Option<(i64, i64)> {
-        let (mut c, mut rest) = (0, form.constant());
-        for (&v, k) in form.terms() {
-            if *self.canon.g.op(v) == Op::Index(a) {
-                c = k;
-            } else {
-                rest += k * self.value(v, env)?;
-            }
-        }
-        (c != 0).then_some((c, rest))
     }
 
     fn value(&self, id: NodeId, env: &FxHashMap<AxisId, i64>) -> Option<i64> {

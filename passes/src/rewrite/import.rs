@@ -172,10 +172,18 @@ impl Export<'_> {
             Some(t) => t.clone(),
             None => return Err(Error::Missing(format!("class {id}"))),
         };
-        let args = term.args.iter().map(|&a| self.node(a)).collect::<Result<Vec<_>, _>>()?;
-        let node = self.made(&term, &args)?;
+        let node = self.term(&term)?;
         self.memo.insert(id, node);
         Ok(node)
+    }
+
+    /// The canonical form of a term, of chosen ones.
+    ///
+    /// # Errors
+    /// Only for terms that are not well-formed.
+    pub(crate) fn term(&mut self, term: &Term) -> Result<NodeId, Error> {
+        let args = term.args.iter().map(|&a| self.node(a)).collect::<Result<Vec<_>, _>>()?;
+        self.made(term, &args)
     }
 
     fn made(&mut self, term: &Term, args: &[NodeId]) -> Result<NodeId, Error> {

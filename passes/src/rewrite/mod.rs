@@ -43,6 +43,7 @@ mod count;
 mod engine;
 mod explained;
 mod extract;
+mod forms;
 mod import;
 pub mod proof;
 mod rules;
@@ -50,6 +51,7 @@ mod term;
 mod workshop;
 
 pub use explained::{Derived, Explained, Missed, explained};
+pub use forms::{Forms, forms};
 pub use rules::Rounding;
 
 use crate::canon::{Canon, Settings};
@@ -63,7 +65,7 @@ use workshop::{Eg, Workshop};
 pub const LENGTHS: [i64; 3] = [64, 128, 256];
 
 /// The share of a definition's cost that an algorithm may have at most.
-const WORTH: f64 = 0.999;
+const WORTH: f64 = 0.98;
 
 /// How a graph is rewritten.
 #[derive(Clone, PartialEq, Eq, Debug)]

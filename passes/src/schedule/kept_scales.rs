@@ -39,7 +39,7 @@ impl Scheduler {
         let own: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a)).collect();
         let batch = |a: AxisId| own.iter().any(|&o| self.c.g.ragged_over(self.c.g.axis(o).domain) == Some(a));
         let axes: Vec<AxisId> = target.axes.iter().copied().filter(|&a| self.has(scale, a) || batch(a)).collect();
-        let (input, read) = self.side_buffer(&format!("{name}_scale"), &axes, target.dtype, Role::Temp)?;
+        let (input, read) = self.side_buffer(&format!("{name}_scale"), &axes, self.scale_dtype(), Role::Temp)?;
         target.maximum.set(Some(read));
         self.scales.insert(input);
         Ok(Epilogue { value: mantissa, scale: Some((input, scale)) })

@@ -54,6 +54,27 @@ impl Scheduler {
         Ok(())
     }
 
+    /// The type in which a value is in memory. What adds up along time keeps the type in which it is computed: a prefix sum in bf16 would
+    /// be wrong by more than its addends, and the exponential of one by far more.
+    pub(crate) fn stored_dtype(&self, id: NodeId) -> DType {
+        let dtype = self.c.g.dtype(id);
+        let constant = |&f: &NodeId| self.c.g.constant(f).is_some();
+        let adds_up = match self.c.g.op(id) {
+            Op::Rec(_) => true,
+            Op::Ein { axes, .. } => {
+                let factors = self.c.g.operands(id);
+                axes.iter().any(|&a| self.c.is_long(a)) && factors.iter().filter(|f| !constant(f)).count() <= 1
+            }
+            _ => false,
+        };
+        if adds_up { wide(self.c.concrete(dtype), dtype) } else { dtype }
+    }
+
+    /// The type in which a scale, an exponent, is in memory.
+    pub(crate) fn scale_dtype(&self) -> DType {
+        wide(self.c.concrete(DType::Float), DType::Float)
+    }
+
     pub(crate) fn elem(&self, dtype: DType) -> Result<ElemType, Error> {
         Ok(match self.c.concrete(dtype) {
             DType::Bool => ElemType::Bool,
@@ -217,7 +238,7 @@ impl Scheduler {
         let body = self.cut(id)?;
         let beside = std::mem::replace(&mut self.beside, outer);
         let body = self.one_domain(body)?;
-        let dtype = out.map_or(self.c.g.dtype(id), |o| o.dtype);
+        let dtype = out.map_or_else(|| self.stored_dtype(id), |o| o.dtype);
         let name = out.map_or_else(|| self.unused_name(id), |o| o.name.to_string());
         let decision = self.c.g.op(id).is_decision();
         let role = match out {
@@ -467,4 +488,9 @@ pub(crate) struct Target {
     pub(crate) paired: bool,
     /// Set by the kernel if what it stores is a mantissa: the term that reads the scale.
     pub(crate) maximum: std::cell::Cell<Option<NodeId>>,
+}
+
+/// The type in which values of a type are computed.
+fn wide(concrete: DType, dtype: DType) -> DType {
+    if matches!(concrete, DType::BF16 | DType::F16) { DType::F32 } else { dtype }
 }

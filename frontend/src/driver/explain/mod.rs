@@ -5,13 +5,15 @@ mod notation;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use indexmap::IndexMap;
 use notation::Notation;
 use weft_ir::graph::{Graph, NodeId};
 use weft_passes::rewrite::{self, Derived, RuleText};
 
+use super::algorithm::rewriting;
 use super::fault::Fault;
 use super::load::Loaded;
-use super::pipeline::{canonical, rewriting};
+use super::pipeline::canonical;
 use super::watch::Watch;
 
 /// Lengths for which costs are told.
@@ -33,7 +35,12 @@ pub struct Told {
 pub fn explain(loaded: &Loaded, what: Told, watch: &mut Watch<'_>) -> Result<String, Fault> {
     let (graph, settings) = canonical(loaded, watch)?;
     let declared = loaded.checked.graph.axes().len();
-    let told = rewrite::explained(&graph, settings, &rewriting(loaded, &rewrite::Options::default()), &LENGTHS);
+    let told = rewrite::explained(
+        &graph,
+        settings,
+        &rewriting(loaded, &IndexMap::new(), &rewrite::Options::default()),
+        &LENGTHS,
+    );
     let told = told.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
     let mut text = format!("layer {}\n", graph.name);
     match &told.derivation {

@@ -5,7 +5,7 @@ use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
 use egg::Id;
-use weft_ir::graph::{AxisId, AxisSet, Error, NodeId};
+use weft_ir::graph::{AxisId, Error};
 
 pub(super) const FLATTEN: Rule = Rule {
     name: "merge sums",
@@ -18,12 +18,12 @@ pub(super) const FLATTEN: Rule = Rule {
 };
 
 fn flatten(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
-    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let Head::Ein { axes, .. } = &term.head else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     let long: Vec<AxisId> = axes.iter().copied().filter(|&a| eg.analysis.is_long(a)).collect();
     for (n, &factor) in term.args.iter().enumerate() {
         for inner in terms(eg, factor) {
-            let Head::Ein { axes: below, guards: conditions } = &inner.head else { continue };
+            let Head::Ein { axes: below, .. } = &inner.head else { continue };
             if below.iter().any(|&a| eg.analysis.is_long(a)) {
                 continue;
             }
@@ -33,38 +33,7 @@ fn flatten(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             if !plain && !worth {
                 continue;
             }
-            // Other names for inner axes that are in use outside.
-            let mut used: AxisSet = axes.iter().copied().collect();
-            for &g in guards {
-                used.extend(eg.analysis.canon.g.free(g));
-            }
-            for (m, &f) in term.args.iter().enumerate() {
-                if m != n {
-                    used.extend(&eg[f].data.free);
-                }
-            }
-            let mut taken = used.clone();
-            taken.extend(&build::mentioned(eg, &inner));
-            let mut names: Vec<(AxisId, NodeId)> = Vec::new();
-            let mut all: Vec<AxisId> = axes.to_vec();
-            for &a in below {
-                if used.contains(a) {
-                    let new = eg.analysis.fresh(a, &taken);
-                    taken.insert(new);
-                    names.push((a, eg.analysis.index(new)?));
-                    all.push(new);
-                } else {
-                    all.push(a);
-                }
-            }
-            let mut gs: Vec<NodeId> = guards.to_vec();
-            for &g in conditions {
-                gs.push(eg.analysis.canon.substitute(g, &names)?);
-            }
-            let mut fs: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();
-            for &f in &inner.args {
-                fs.push(build::sub(eg, f, &names)?);
-            }
+            let (all, gs, fs) = build::merged(eg, term, n, &inner)?;
             let to = build::ein(eg, &all, &gs, &fs)?;
             found.push(Found { inner: vec![(n, inner.clone())], to });
         }

@@ -4,6 +4,7 @@
 //! are checked always; its *guard* says where it is worth the trouble, and may change without making anything wrong.
 
 mod algebra;
+mod between;
 mod blocks;
 mod carry;
 mod codes;
@@ -31,6 +32,8 @@ pub enum Rounding {
     Reassociates,
     /// In range only because of facts about exponents or signs, which are among the conditions.
     Bounded,
+    /// A difference of sums: roundings of the addends stay where the addends have gone.
+    Cancels,
 }
 
 /// A family of equalities.
@@ -72,6 +75,9 @@ pub(crate) const RULES: &[&Rule] = &[
     &algebra::FLATTEN,
     &swap::SWAP,
     &swap::FIRST,
+    &between::MERGE,
+    &between::STEPS,
+    &between::AROUND,
     &ones::COUNT,
     &expand::DISTRIBUTE,
     &expand::SPLIT_EXP,

@@ -14,11 +14,8 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId};
 pub(super) const WITHIN: Rule = Rule {
     name: "sums within a block",
     mathematics: "sum over x < i <= y of g[i] = C[y] - C[x], where C[i] = g[i] + (if i % L == 0 then 0 else C[i - 1])",
-    conditions: &[
-        "the guards say that x and y stand in one block: L*(y//L) <= x <= y",
-        "g depends on i alone of the three",
-    ],
-    guard: "the sum stands in a sum over x",
+    conditions: &["the guards say that x and y stand in one block, in this order", "g depends on i alone of the three"],
+    guard: "the sum stands in a sum over x or y",
     rounding: Rounding::Reassociates,
     example: (
         "sum(j: exp(sum(i: g[i] where j < i <= t)) where t//64*64 <= j <= t)",
@@ -30,11 +27,11 @@ pub(super) const WITHIN: Rule = Rule {
 fn within(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for &x in axes {
-        if !eg.analysis.is_base(x) {
+    for &bound in axes {
+        if !eg.analysis.is_base(bound) {
             continue;
         }
-        for y in rows(eg, guards, x)? {
+        for (x, y) in in_one_block(eg, guards, bound)? {
             let mut factors = Vec::with_capacity(term.args.len());
             let mut changed = false;
             for &f in &term.args {
@@ -50,31 +47,36 @@ fn within(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     Ok(found)
 }
 
-/// Axes whose position stands in the block of `x`, and not before it.
-fn rows(eg: &mut Eg, guards: &[NodeId], x: AxisId) -> Result<Vec<AxisId>, Error> {
+/// Pairs of an axis and another whose positions stand in one block, the earlier first.
+fn in_one_block(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Vec<(AxisId, AxisId)>, Error> {
     let w = &mut eg.analysis;
-    let domain = w.canon.g.axis(x).domain;
+    let domain = w.canon.g.axis(bound).domain;
     let mut candidates: Vec<AxisId> = Vec::new();
     for &g in guards {
         let free = w.canon.g.free(g).clone();
-        for y in free.iter().filter(|&y| y != x && free.contains(x)) {
+        for y in free.iter().filter(|&y| y != bound && free.contains(bound)) {
             if w.canon.g.axis(y).domain == domain && !candidates.contains(&y) {
                 candidates.push(y);
             }
         }
     }
     let mut found = Vec::new();
-    for y in candidates {
+    for row in candidates {
         let length = w.canon.int(w.length)?;
-        let (here, row) = (w.index(x)?, w.index(y)?);
-        let block = w.canon.map(MapFn::IDiv, &[row, length])?;
+        let (here, other) = (w.index(bound)?, w.index(row)?);
+        let block = w.canon.map(MapFn::IDiv, &[other, length])?;
         let Some(start) = IntForm::var(block).scaled(w.length) else { continue };
-        let Some(after) = IntForm::var(here).checked_add(&start, -1) else { continue };
-        let after = w.canon.at_least_zero(&after)?;
-        let before = w.canon.map(MapFn::Le, &[here, row])?;
+        // here - start >= 0, and start + L - 1 - here >= 0
+        let after = IntForm::var(here).checked_add(&start, -1);
+        let before = start.offset(w.length - 1).and_then(|end| end.checked_add(&IntForm::var(here), -1));
+        let Some((after, before)) = after.zip(before) else { continue };
+        let (after, before) = (w.canon.at_least_zero(&after)?, w.canon.at_least_zero(&before)?);
+        let (first, last) = (w.canon.map(MapFn::Le, &[here, other])?, w.canon.map(MapFn::Le, &[other, here])?);
         let p = w.prover(guards);
-        if p.implies(after) && p.implies(before) {
-            found.push(y);
+        if p.implies(after) && p.implies(first) {
+            found.push((bound, row));
+        } else if p.implies(before) && p.implies(last) {
+            found.push((row, bound));
         }
     }
     Ok(found)

@@ -99,7 +99,7 @@ impl Scheduler {
             }
             let name = self.unused_name(home);
             self.notes.push(format!("{name}: stored by the kernel of what it is part of"));
-            let own = self.target(&name, &axes, self.c.g.dtype(home), Role::Temp)?;
+            let own = self.target(&name, &axes, self.stored_dtype(home), Role::Temp)?;
             let (mantissa, scale) = self.scaled(value)?;
             let scale = self.scale_in_memory(scale, &made)?;
             let epilogue = self.keep_scale(&name, (mantissa, scale), &own)?;

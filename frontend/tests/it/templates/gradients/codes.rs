@@ -48,8 +48,12 @@ fn keys_held_one_by_one_get_gradients() {
                 for (b, length) in [13, 6].into_iter().enumerate() {
                     for j in 0..13 {
                         let of = &k[(b * 13 + j) * 3..][..3];
-                        // The row's own key is alone in the softmax of the first row.
-                        let reached = row < length && row > 0 && (first..=row as i64).contains(&(j as i64));
+                        let reached = row < length && (first..=row as i64).contains(&(j as i64));
+                        if row == 0 && j == 0 {
+                            // Alone in the softmax of the first row, it gets a difference that is nothing but rounding.
+                            assert!(of.iter().all(|x| x.abs() < 1e-5), "L {block}: {of:?} on {}", backend.name());
+                            continue;
+                        }
                         let some = of.iter().any(|&x| x != 0.0);
                         assert_eq!(
                             some,
