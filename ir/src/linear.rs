@@ -210,10 +210,20 @@ impl<V: Ord + Clone> System<V> {
     /// Every variable of the system.
     #[must_use]
     pub fn vars(&self) -> Vec<V> {
-        let mut all: Vec<V> = self.rows.iter().flat_map(|r| r.terms.keys().cloned()).collect();
-        all.sort();
+        let mut all: Vec<&V> = self.rows.iter().flat_map(|r| r.terms.keys()).collect();
+        all.sort_unstable();
         all.dedup();
-        all
+        all.into_iter().cloned().collect()
+    }
+
+    /// The same with variables numbered in their order: cheaper to work with.
+    #[must_use]
+    pub fn numbered(&self) -> System<u32> {
+        let vars = self.vars();
+        let number = |v: &V| vars.binary_search(v).map_or(0, |n| n as u32);
+        let row =
+            |r: &Lin<V>| Lin { terms: r.terms.iter().map(|(v, &c)| (number(v), c)).collect(), constant: r.constant };
+        System { rows: self.rows.iter().map(row).collect(), contradiction: self.contradiction }
     }
 
     /// Projects `v` away.
@@ -221,12 +231,12 @@ impl<V: Ord + Clone> System<V> {
     /// # Errors
     /// When the system grows too large; it is unchanged then.
     pub fn eliminate(&mut self, v: &V) -> Result<(), TooLarge> {
-        let (with, rest): (Vec<_>, Vec<_>) = self.rows.iter().cloned().partition(|r| r.coefficient(v) != 0);
-        let (lower, upper): (Vec<_>, Vec<_>) = with.into_iter().partition(|r| r.coefficient(v) > 0);
+        let (with, rest): (Vec<&Lin<V>>, Vec<&Lin<V>>) = self.rows.iter().partition(|r| r.coefficient(v) != 0);
+        let (lower, upper): (Vec<&Lin<V>>, Vec<&Lin<V>>) = with.into_iter().partition(|r| r.coefficient(v) > 0);
         if rest.len() + lower.len() * upper.len() > LIMIT {
             return Err(TooLarge);
         }
-        let mut next = Self { rows: rest, contradiction: self.contradiction };
+        let mut next = Self { rows: rest.into_iter().cloned().collect(), contradiction: self.contradiction };
         for l in &lower {
             for u in &upper {
                 let (a, b) = (l.coefficient(v), -u.coefficient(v));

@@ -372,14 +372,23 @@ impl<'g> Prover<'g> {
             }
         }
         self.add_variable_facts(&mut system);
-        system.infeasible()
+        system.numbered().infeasible()
     }
 
     /// Adds what is known of every variable: ranges of axes, extents, quotients and opaque terms.
     pub fn add_variable_facts(&self, system: &mut System<Var>) {
         let mut done: BTreeSet<Var> = BTreeSet::new();
+        let (mut pending, mut seen): (Vec<Var>, usize) = (Vec::new(), 0);
         loop {
-            let Some(v) = system.vars().into_iter().find(|v| !done.contains(v)) else { return };
+            // Facts about a variable may mention others.
+            for row in &system.rows()[seen..] {
+                pending.extend(row.terms().map(|(v, _)| v).filter(|v| !done.contains(v)).cloned());
+            }
+            seen = system.rows().len();
+            let Some(v) = pending.pop() else { return };
+            if done.contains(&v) {
+                continue;
+            }
             let form = Form::var(v.clone());
             let mut below = |hi: Option<Form>| {
                 if let Some(f) = hi.and_then(|hi| hi.checked_add(&form, -1)) {

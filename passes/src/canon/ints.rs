@@ -137,6 +137,16 @@ impl Canon {
             return self.bool(c >= 0);
         }
         let term = self.int_term(&form)?;
+        if let Some(&made) = self.comparisons.get(&term) {
+            return Ok(made);
+        }
+        let made = self.compared(term)?;
+        self.comparisons.insert(term, made);
+        Ok(made)
+    }
+
+    /// `term >= 0`, unless that is known.
+    fn compared(&mut self, term: NodeId) -> Result<NodeId, Error> {
         let known = {
             let p = Prover::new(&self.g);
             p.form_of(term).and_then(|f| {

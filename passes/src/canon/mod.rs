@@ -110,6 +110,8 @@ pub struct Canon {
     ranks: FxHashMap<NodeId, AxisId>,
     /// Colours of recurrences of the source, for when they are imported.
     rec_colours: FxHashMap<RecId, u64>,
+    /// Comparisons of integer terms with 0 that were made.
+    comparisons: FxHashMap<NodeId, NodeId>,
     /// Was an order decided by age?
     tied: Cell<bool>,
     /// Are sums looked for in another form ([`reused`])?
@@ -177,6 +179,7 @@ impl Canon {
             recs: FxHashMap::default(),
             ranks: FxHashMap::default(),
             rec_colours: FxHashMap::default(),
+            comparisons: FxHashMap::default(),
             tied: Cell::new(false),
             reuses: false,
             trial: false,
@@ -200,6 +203,7 @@ impl Canon {
             recs: FxHashMap::default(),
             ranks: FxHashMap::default(),
             rec_colours: FxHashMap::default(),
+            comparisons: FxHashMap::default(),
             tied: Cell::new(false),
             reuses: false,
             trial: false,

@@ -13,12 +13,15 @@ use super::workshop::Eg;
 use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
+use weft_ir::DType;
 use weft_ir::graph::{AxisId, AxisSet, MapFn, NodeId, Op};
 
 /// An operation that is not part of a product, in operations of products.
 const VECTOR: f64 = 4.0;
 /// A transcendental function.
 const DEAR: f64 = 16.0 * VECTOR;
+/// An operation in double precision that has to be converted.
+const DOUBLE: f64 = 4.0 * VECTOR;
 /// Sums over more axes than these are priced in the order of their axes.
 const MOST: usize = 6;
 /// The price of what has no kernel.
@@ -55,6 +58,11 @@ impl<'a> Cost<'a> {
     /// The same, whether there is a kernel for it or not: the cost of what is defined.
     pub(crate) fn plain(eg: &'a Eg, length: i64) -> Self {
         Self { refused: 1.0, ..Self::new(eg, length) }
+    }
+
+    fn is_double(&self, n: NodeId) -> bool {
+        let c = &self.eg.analysis.canon;
+        matches!(c.g.op(n), Op::Cast(_)) && c.g.dtype(c.g.args(n)[0]) == DType::F64
     }
 
     fn is_row(&self, id: Id) -> bool {
@@ -143,6 +151,7 @@ impl<'a> Cost<'a> {
     fn own(&self, id: Id, term: &Term, guards: &[NodeId]) -> f64 {
         let free = &self.eg[id].data.free;
         match &term.head {
+            Head::Leaf(n) if !self.is_row(id) && self.is_double(*n) => self.count(free, guards) * DOUBLE,
             Head::Leaf(_) | Head::Outputs | Head::Other(Op::Cast(_)) => 0.0,
             Head::Map(f) => self.count(free, guards) * rate(*f),
             Head::Ein { axes, guards: own } => {
@@ -152,8 +161,10 @@ impl<'a> Cost<'a> {
                 let factors = factors.into_iter().zip(fine).collect();
                 let cost = self.contraction(free, axes, &guards, factors);
                 let stored = !axes.is_empty() && self.is_row(id);
-                // A sum over positions for every pair of positions: no kernel does it.
-                let refused = !self.is_row(id) && axes.iter().any(|&a| self.eg.analysis.is_long(a));
+                // A sum over positions for every pair of positions, or over pairs for every position: no kernel does it.
+                let long = |a: &AxisId| self.eg.analysis.is_long(*a);
+                let summed = axes.iter().filter(|a| long(a)).count();
+                let refused = summed > 0 && summed + free.iter().filter(long).count() > 2;
                 let cost = cost * self.scatter(free, own) * if refused { self.refused } else { 1.0 };
                 cost + if stored { self.points.count(free, &[]) * MEMORY } else { 0.0 }
             }

@@ -58,7 +58,7 @@ pub(crate) struct Workshop {
     made: Vec<DomainId>,
     /// Rules that almost fired.
     pub(crate) missed: Vec<Missed>,
-    /// How often conditions held in all blocks up to one: by axis, direction, and number in one block.
+    /// Recurrences of the workshop that add up: by axis, direction, and addend.
     pub(crate) counted: FxHashMap<(AxisId, bool, NodeId), NodeId>,
     places: Option<DomainId>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,

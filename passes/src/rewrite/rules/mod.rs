@@ -14,6 +14,7 @@ mod guards;
 mod near;
 mod ones;
 mod parts;
+mod prefix;
 mod push;
 mod swap;
 mod window;
@@ -88,6 +89,7 @@ pub(crate) const RULES: &[&Rule] = &[
     &near::NEAR_FAR,
     &decay::ANCHOR,
     &window::WITHIN,
+    &prefix::PREFIX,
     &blocks::BLOCKS,
     &carry::CARRY,
 ];

@@ -35,7 +35,7 @@ fn within(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             let mut factors = Vec::with_capacity(term.args.len());
             let mut changed = false;
             for &f in &term.args {
-                let new = replaced(eg, f, x, y, 6)?;
+                let new = replaced(eg, f, x, y, 6, difference)?;
                 changed |= new.is_some();
                 factors.push(new.unwrap_or(f));
             }
@@ -72,63 +72,60 @@ fn in_one_block(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Vec<(Ax
         let Some((after, before)) = after.zip(before) else { continue };
         let (after, before) = (w.canon.at_least_zero(&after)?, w.canon.at_least_zero(&before)?);
         let (first, last) = (w.canon.map(MapFn::Le, &[here, other])?, w.canon.map(MapFn::Le, &[other, here])?);
-        let p = w.prover(guards);
-        if p.implies(after) && p.implies(first) {
+        if w.implied(guards, first) && w.implied(guards, after) {
             found.push((bound, row));
-        } else if p.implies(before) && p.implies(last) {
+        } else if w.implied(guards, last) && w.implied(guards, before) {
             found.push((row, bound));
         }
     }
     Ok(found)
 }
 
-/// The class with sums between `x` and `y` as differences, if it has any.
-fn replaced(eg: &mut Eg, id: Id, x: AxisId, y: AxisId, depth: u32) -> Result<Option<Id>, Error> {
+/// How a sum between two positions is written, if it can be.
+pub(super) type Writes = fn(&mut Eg, &Term, AxisId, AxisId) -> Result<Option<Id>, Error>;
+
+/// The class with sums between `x` and `y` written otherwise, if it has any.
+pub(super) fn replaced(
+    eg: &mut Eg,
+    id: Id,
+    x: AxisId,
+    y: AxisId,
+    depth: u32,
+    write: Writes,
+) -> Result<Option<Id>, Error> {
     let free = &eg[id].data.free;
     if depth == 0 || !free.contains(x) || !free.contains(y) {
         return Ok(None);
     }
     for t in terms(eg, id) {
-        let each = |eg: &mut Eg, args: &[Id]| {
-            args.iter().map(|&a| replaced(eg, a, x, y, depth - 1)).collect::<Result<Vec<_>, Error>>()
+        if let Some(new) = write(eg, &t, x, y)? {
+            return Ok(Some(new));
+        }
+        let plain = match &t.head {
+            Head::Map(_) => true,
+            Head::Ein { axes, .. } => axes.is_empty(),
+            _ => false,
         };
-        let new = match &t.head {
-            Head::Map(f) => {
-                let args = each(eg, &t.args)?;
-                if args.iter().all(Option::is_none) {
-                    continue;
-                }
-                let args: Vec<Id> = args.iter().zip(&t.args).map(|(n, &a)| n.unwrap_or(a)).collect();
-                build::map(eg, *f, &args)?
-            }
-            Head::Ein { axes, guards } if axes.is_empty() => {
-                let args = each(eg, &t.args)?;
-                if args.iter().all(Option::is_none) {
-                    continue;
-                }
-                let args: Vec<Id> = args.iter().zip(&t.args).map(|(n, &a)| n.unwrap_or(a)).collect();
-                build::ein(eg, axes, guards, &args)?
-            }
-            Head::Ein { axes, guards } => match difference(eg, axes, guards, &t.args, x, y)? {
-                Some(d) => d,
-                None => continue,
-            },
+        if !plain {
+            continue;
+        }
+        let args = t.args.iter().map(|&a| replaced(eg, a, x, y, depth - 1, write)).collect::<Result<Vec<_>, _>>()?;
+        if args.iter().all(Option::is_none) {
+            continue;
+        }
+        let args: Vec<Id> = args.iter().zip(&t.args).map(|(n, &a)| n.unwrap_or(a)).collect();
+        return Ok(Some(match &t.head {
+            Head::Map(f) => build::map(eg, *f, &args)?,
+            Head::Ein { guards, .. } => build::ein(eg, &[], guards, &args)?,
             _ => continue,
-        };
-        return Ok(Some(new));
+        }));
     }
     Ok(None)
 }
 
-fn difference(
-    eg: &mut Eg,
-    axes: &[AxisId],
-    guards: &[NodeId],
-    factors: &[Id],
-    x: AxisId,
-    y: AxisId,
-) -> Result<Option<Id>, Error> {
-    let &[i] = axes else { return Ok(None) };
+fn difference(eg: &mut Eg, term: &Term, x: AxisId, y: AxisId) -> Result<Option<Id>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
+    let (&[i], factors) = (&axes[..], &term.args) else { return Ok(None) };
     if factors.iter().any(|&f| eg[f].data.free.contains(x) || eg[f].data.free.contains(y)) {
         return Ok(None);
     }
