@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::driver::{Backend, Pass, Phase, Stage, parse_define};
 use crate::sema::Number;
 use weft_ir::DType;
+use weft_passes::rewrite;
 
 /// A compiler for sequence-mixing layers: attention, state-space models, and what lies between them.
 ///
@@ -110,7 +111,7 @@ pub(super) struct LayerArgs {
     /// Store values that grow with the square of the length, instead of refusing the layer.
     #[arg(long)]
     pub allow_quadratic_memory: bool,
-    /// Look for a faster algorithm than the definition says; `off` computes what is written.
+    /// Look for a faster algorithm than the definition says, with some of the rules or all; `off` computes what is written.
     #[arg(long, value_name = "WHEN", default_value = "on")]
     pub rewrite: Rewriting,
     /// Take choices of the scheduler from a file, as `compile --emit schedule` writes it; what it leaves out stays its own.
@@ -241,8 +242,8 @@ pub(super) struct ExplainArgs {
     /// The state of generation (not in this version).
     #[arg(long)]
     pub state: bool,
-    /// Write a page (not in this version).
-    #[arg(long, value_name = "OUT")]
+    /// Write all of it to a page that needs no other file, with who sees whom, costs drawn, and the kernels; `-` for standard output.
+    #[arg(long, value_name = "OUT", conflicts_with_all = ["derivation", "cost"])]
     pub html: Option<PathBuf>,
 }
 
@@ -282,8 +283,24 @@ pub(super) struct OptArgs {
 pub(super) enum Rewriting {
     /// The layer is computed as it is written.
     Off,
-    /// Every rule is used.
+    /// Rules about what sums are over, and in which order.
+    Sums,
+    /// These, and rules about products, exponentials and codes.
+    Factors,
+    /// Every rule is used: what is far is summed in blocks, too.
     On,
+}
+
+impl Rewriting {
+    /// The last phase of rewriting.
+    pub(super) fn phase(self) -> Option<rewrite::Phase> {
+        match self {
+            Self::Off => None,
+            Self::Sums => Some(rewrite::Phase::Sums),
+            Self::Factors => Some(rewrite::Phase::Factors),
+            Self::On => Some(rewrite::Phase::Blocks),
+        }
+    }
 }
 
 /// Modes of a layer.

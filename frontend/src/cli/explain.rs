@@ -7,7 +7,8 @@ use super::args::ExplainArgs;
 use super::out::Out;
 use crate::diagnostics::{Code, Diagnostic, codes};
 use crate::driver::{
-    Failure, Fault, GradientOptions, LoadOptions, Told, Watch, differentiate, explain as told, later, load,
+    Failure, Fault, GradientOptions, LoadOptions, Place, Told, Watch, differentiate, explain as told, explain_page,
+    later, load,
 };
 
 pub(super) fn explain(args: &ExplainArgs, out: &mut Out) -> Result<End, Failure> {
@@ -47,9 +48,6 @@ fn layer(args: &ExplainArgs, file: &str, out: &mut Out) -> Result<End, Failure> 
     if args.state {
         return Err(later("`--state`", "the derivation and the costs are there").into());
     }
-    if args.html.is_some() {
-        return Err(later("`--html`", "without it, the same is printed as text").into());
-    }
     let options = LoadOptions {
         layer: args.layer.clone(),
         defines: args.defines.clone(),
@@ -63,6 +61,18 @@ fn layer(args: &ExplainArgs, file: &str, out: &mut Out) -> Result<End, Failure> 
             Ok(made) => made,
             Err(fault) => return Err(fault.within(loaded.sources)),
         };
+    }
+    if let Some(path) = &args.html {
+        let page = explain_page(&loaded, &mut watch).and_then(|page| Place::of(path).write(page.as_bytes()));
+        if let Err(fault) = page {
+            return Err(fault.within(loaded.sources));
+        }
+        if out.json() {
+            out.object(&json!({ "ok": true, "written": path }))?;
+        } else if path.as_os_str() != "-" {
+            out.text(&format!("{}\n", path.display()))?;
+        }
+        return Ok(End::Good);
     }
     let all = args.derivation == args.cost;
     let what = Told { derivation: all || args.derivation, cost: all || args.cost };

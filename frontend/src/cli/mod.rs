@@ -20,6 +20,7 @@ use crate::diagnostics::{SourceMap, codes};
 use crate::driver::{Backend, CompileOptions, Failure, Fault, GradientOptions, LoadOptions, Place, TensorFile, later};
 use args::{BackendName, Cli, Command, LayerArgs, Mode};
 use out::Out;
+use weft_passes::rewrite;
 use weft_passes::schedule::Pins;
 
 /// How a command ends.
@@ -101,9 +102,7 @@ fn compile_options(args: &LayerArgs, gradients: bool) -> Result<CompileOptions, 
     }
     let mut options = CompileOptions { max_saved: args.max_saved, ..CompileOptions::default() };
     options.schedule.allow_quadratic_memory = args.allow_quadratic_memory;
-    if args.rewrite == args::Rewriting::Off {
-        options.rewrite = None;
-    }
+    options.rewrite = args.rewrite.phase().map(|phase| rewrite::Options { phase, ..rewrite::Options::default() });
     if let Some(path) = &args.schedule {
         options.schedule.pins = schedule_file(path)?;
     }

@@ -22,6 +22,15 @@ impl Fault {
         Self::Bug(what.to_string())
     }
 
+    /// What happened, in one line for each message, without places.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::User(all) => all.iter().map(|d| d.message.clone()).collect::<Vec<String>>().join("\n"),
+            Self::Bug(what) => what.clone(),
+        }
+    }
+
     /// Gives advice with the first message.
     #[must_use]
     pub fn hint(mut self, text: impl Into<String>) -> Self {

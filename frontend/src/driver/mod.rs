@@ -49,7 +49,7 @@ pub use costs::{KernelCost, costs};
 pub use dot::dot;
 pub use emit::{Part, Stage, Text, emit};
 pub use execute::{Executed, Ready, execute, prepare};
-pub use explain::{Told, explain};
+pub use explain::{Told, explain, explain_page};
 pub use fault::{Failure, Fault};
 pub use files::Place;
 pub use generate::{DEFAULT_BATCH, DEFAULT_OTHER, DEFAULT_TIME, generate};

@@ -123,6 +123,17 @@ fn as_written(name: &str) {
     all_agree(&format!("{name}, as written"), &loaded, &planned, &inputs);
 }
 
+/// Rewriting that stops after some of its rules.
+fn by_phase(name: &str) {
+    let (loaded, inputs) = golden(name);
+    let inputs = resized(&inputs, 1, 43);
+    for phase in [rewrite::Phase::Sums, rewrite::Phase::Factors] {
+        let options = rewrite::Options { lengths: vec![8], phase, ..rewrite::Options::default() };
+        let planned = planned_by(&loaded, Tiles::default(), Some(options));
+        all_agree(&format!("{name}, {phase:?}"), &loaded, &planned, &inputs);
+    }
+}
+
 /// Tiles so small that the interpreter has a lot to do: for one sequence, just longer than every chunk, block and window.
 fn at_small_tiles(name: &str, n: i64) {
     let (loaded, inputs) = golden(name);
@@ -213,6 +224,7 @@ macro_rules! each {
 
 each! {
     written: as_written;
+    phases: by_phase;
     default_tiles: |n| at_tiles(n, Tiles::default());
     tiles_of_1: |n| at_small_tiles(n, 1);
     tiles_of_3: |n| at_small_tiles(n, 3);

@@ -161,7 +161,7 @@ pub(crate) fn merged(eg: &mut Eg, term: &Term, n: usize, inner: &Term) -> Result
     };
     // Other names for inner axes that are in use outside.
     let mut used: AxisSet = axes.iter().copied().collect();
-    for &g in guards.iter() {
+    for &g in guards {
         used.extend(eg.analysis.canon.g.free(g));
     }
     for (m, &f) in term.args.iter().enumerate() {
@@ -173,7 +173,7 @@ pub(crate) fn merged(eg: &mut Eg, term: &Term, n: usize, inner: &Term) -> Result
     taken.extend(&mentioned(eg, inner));
     let mut names: Vec<(AxisId, NodeId)> = Vec::new();
     let mut all: Vec<AxisId> = axes.to_vec();
-    for &a in below.iter() {
+    for &a in below {
         if used.contains(a) {
             let new = eg.analysis.fresh(a, &taken);
             taken.insert(new);
@@ -184,7 +184,7 @@ pub(crate) fn merged(eg: &mut Eg, term: &Term, n: usize, inner: &Term) -> Result
         }
     }
     let mut gs: Vec<NodeId> = guards.to_vec();
-    for &g in conditions.iter() {
+    for &g in conditions {
         gs.push(eg.analysis.canon.substitute(g, &names)?);
     }
     let mut fs: Vec<Id> = term.args.iter().enumerate().filter(|&(m, _)| m != n).map(|(_, &f)| f).collect();

@@ -4,7 +4,7 @@
 //! application makes at most as many terms as there are pairs of terms in two classes.
 
 use super::extract::classes;
-use super::rules::{RULES, Rule};
+use super::rules::{Phase, RULES, Rule};
 use super::term::Term;
 use super::workshop::{Eg, Facts};
 use egg::Id;
@@ -16,11 +16,19 @@ const ROUNDS: usize = 40;
 /// Most nodes.
 pub(crate) const NODES: usize = 20_000;
 
-/// Applies all rules until nothing changes.
+/// Applies the rules of a phase, and of those before it, until nothing changes.
 ///
 /// # Errors
 /// Only for terms that are not well-formed.
-pub(crate) fn saturate(eg: &mut Eg) -> Result<Ended, Error> {
+pub(crate) fn saturate(eg: &mut Eg, phase: Phase) -> Result<Ended, Error> {
+    saturate_by(eg, |rule| rule.phase <= phase)
+}
+
+/// Applies some rules until nothing changes.
+///
+/// # Errors
+/// Only for terms that are not well-formed.
+pub(crate) fn saturate_by(eg: &mut Eg, uses: impl Fn(&Rule) -> bool) -> Result<Ended, Error> {
     let mut tally = vec![0usize; RULES.len()];
     let mut seen = Seen::default();
     for round in 0..ROUNDS {
@@ -28,7 +36,7 @@ pub(crate) fn saturate(eg: &mut Eg) -> Result<Ended, Error> {
         let due = seen.due(eg);
         for (class, nodes) in due {
             for node in nodes {
-                for (n, rule) in RULES.iter().enumerate() {
+                for (n, rule) in RULES.iter().enumerate().filter(|r| uses(r.1)) {
                     let found = applied(eg, rule, class, &node)?;
                     tally[n] += found;
                     changed |= found > 0;

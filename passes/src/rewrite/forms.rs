@@ -4,7 +4,7 @@ use super::extract::classes;
 use super::import::{Choice, Export};
 use super::term::{Head, Term};
 use super::workshop::Eg;
-use super::{Saturated, Settings};
+use super::{Phase, Saturated, Settings};
 use egg::Id;
 use rustc_hash::FxHashMap;
 use weft_ir::graph::{Error, Graph, NodeId};
@@ -23,7 +23,7 @@ pub struct Forms {
 /// # Errors
 /// Only for graphs that are not well-formed.
 pub fn forms(graph: &Graph, settings: Settings, length: i64) -> Result<Forms, Error> {
-    let Saturated { mut eg, .. } = Saturated::new(graph, settings, length, false)?;
+    let Saturated { mut eg, .. } = Saturated::new(graph, settings, length, Phase::Blocks, false)?;
     let choice = smallest(&eg);
     let all: Vec<(Id, Vec<Term>)> = classes(&eg).into_iter().map(|c| (c, eg[c].nodes.clone())).collect();
     let mut export = Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
@@ -47,7 +47,7 @@ pub fn forms(graph: &Graph, settings: Settings, length: i64) -> Result<Forms, Er
 }
 
 /// The term of each class with the fewest terms in it.
-fn smallest(eg: &Eg) -> Choice {
+pub(crate) fn smallest(eg: &Eg) -> Choice {
     let all = classes(eg);
     let mut choice = Choice::default();
     let mut size: FxHashMap<Id, f64> = FxHashMap::default();

@@ -203,13 +203,20 @@ impl Export<'_> {
     }
 
     fn recurrence(&mut self, time: AxisId, reverse: bool, args: &[NodeId]) -> Result<NodeId, Error> {
+        // Two that are equal are one, whatever their terms called what they bind.
+        let key = (time, reverse, args.to_vec());
+        if let Some(&made) = self.eg.analysis.carried.get(&key) {
+            return Ok(made);
+        }
         let dtype = self.eg.analysis.canon.g.dtype(args[0]);
         let Carried { rec, last, started } = declare(self.eg, "carried", time, reverse, args, dtype)?;
         let c = &mut self.eg.analysis.canon;
         let factors: Vec<NodeId> = args[1..].iter().copied().chain([last]).collect();
         let kept = c.ein(&[], &[started], &factors)?;
         let body = c.sum_of(&[args[0], kept])?;
-        c.raw(Op::Rec(rec), &[body])
+        let made = c.raw(Op::Rec(rec), &[body])?;
+        self.eg.analysis.carried.insert(key, made);
+        Ok(made)
     }
 }
 

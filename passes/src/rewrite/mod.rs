@@ -46,13 +46,15 @@ mod extract;
 mod forms;
 mod import;
 pub mod proof;
+mod replay;
 mod rules;
 mod term;
 mod workshop;
 
 pub use explained::{Derived, Explained, Missed, explained};
 pub use forms::{Forms, forms};
-pub use rules::Rounding;
+pub use replay::{Replayed, replay};
+pub use rules::{Phase, Rounding};
 
 use crate::canon::{Canon, Settings};
 use egg::Id;
@@ -74,11 +76,13 @@ pub struct Options {
     pub lengths: Vec<i64>,
     /// The length of sequences at which costs are compared.
     pub at: i64,
+    /// The last phase whose rules are used.
+    pub phase: Phase,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lengths: LENGTHS.to_vec(), at: 8192 }
+        Self { lengths: LENGTHS.to_vec(), at: 8192, phase: Phase::Blocks }
     }
 }
 
@@ -139,7 +143,7 @@ impl Rewritten {
 /// # Errors
 /// Only for graphs that are not well-formed.
 pub fn derivation(graph: &Graph, settings: Settings, length: i64, at: i64) -> Result<proof::Derivation, Error> {
-    let mut s = Saturated::new(graph, settings, length, true)?;
+    let mut s = Saturated::new(graph, settings, length, Phase::Blocks, true)?;
     let (choice, _) = extract::extract(&s.eg, s.root, &s.start, at);
     let (start, derived) = (s.start.clone(), s.derived.clone());
     proof::derive(&mut s.eg, s.root, &start, &choice, derived)
@@ -196,7 +200,7 @@ struct Saturated {
 }
 
 impl Saturated {
-    fn new(graph: &Graph, settings: Settings, length: i64, explained: bool) -> Result<Self, Error> {
+    fn new(graph: &Graph, settings: Settings, length: i64, phase: Phase, explained: bool) -> Result<Self, Error> {
         let canon = Canon::resume(graph.clone(), settings);
         let mut eg = Eg::new(Workshop::new(canon, length));
         if explained {
@@ -210,7 +214,7 @@ impl Saturated {
         let root = eg.add_uncanonical(Term::new(Head::Outputs, &roots));
         eg.rebuild();
         let start: import::Choice = extract::classes(&eg).into_iter().map(|id| (id, eg[id].nodes[0].clone())).collect();
-        let ended = engine::saturate(&mut eg)?;
+        let ended = engine::saturate(&mut eg, phase)?;
         let found = |eg: &Eg, (id, mut t): (Id, Term)| {
             for a in &mut t.args {
                 *a = eg.find(*a);
@@ -233,7 +237,8 @@ fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
 
 /// The cheapest form with blocks of one length, and whether a rule made blocks at all.
 fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<(Rewritten, bool), Error> {
-    let Saturated { mut eg, classes, root, start, ended, .. } = Saturated::new(graph, settings, length, false)?;
+    let Saturated { mut eg, classes, root, start, ended, .. } =
+        Saturated::new(graph, settings, length, options.phase, false)?;
     let mut notes = vec![ended.note];
     let blocked = eg.analysis.has_blocks();
     let before = cost::Cost::new(&eg, options.at).total(&start, root);

@@ -126,6 +126,45 @@ pub(crate) fn derive(
     Ok(Derivation { graph: eg.analysis.canon.g.clone(), derived, start, steps })
 }
 
+/// What a proof says that a rule did.
+pub(crate) struct Claim {
+    /// The rule's name.
+    pub(crate) rule: String,
+    /// What it was applied to.
+    pub(crate) from: RecExpr<Term>,
+    /// What it gave.
+    pub(crate) to: RecExpr<Term>,
+}
+
+/// Every claim of the proof that one choice is the other.
+pub(crate) fn claims(eg: &mut Eg, root: Id, from: &Choice, to: &Choice) -> Vec<Claim> {
+    let (start, end) = (expression(eg, from, root), expression(eg, to, root));
+    let mut explanation = eg.explain_equivalence(&start, &end);
+    let flat = explanation.make_flat_explanation();
+    let mut found = Vec::new();
+    for pair in flat.windows(2) {
+        let Some((before, after)) = changed(&pair[0], &pair[1]) else { continue };
+        let (before_expr, after_expr) = (alone(before), alone(after));
+        match (after.forward_rule, after.backward_rule) {
+            (Some(rule), _) => found.push(Claim { rule: rule.to_string(), from: before_expr, to: after_expr }),
+            (None, Some(rule)) => found.push(Claim { rule: rule.to_string(), from: after_expr, to: before_expr }),
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// A term of a proof as an expression.
+fn alone(t: &FlatTerm<Term>) -> RecExpr<Term> {
+    fn add(t: &FlatTerm<Term>, expr: &mut RecExpr<Term>) -> Id {
+        let args: Vec<Id> = t.children.iter().map(|c| add(c, expr)).collect();
+        expr.add(Term::new(t.node.head.clone(), &args))
+    }
+    let mut expr = RecExpr::default();
+    add(t, &mut expr);
+    expr
+}
+
 /// Where a step changed a term: the subterms before and after.
 fn changed<'a>(
     before: &'a FlatTerm<Term>,

@@ -60,6 +60,8 @@ pub(crate) struct Workshop {
     pub(crate) missed: Vec<Missed>,
     /// Recurrences of the workshop that add up: by axis, direction, and addend.
     pub(crate) counted: FxHashMap<(AxisId, bool, NodeId), NodeId>,
+    /// Recurrences that were made of scans: by axis, direction, addend and what is kept.
+    pub(crate) carried: FxHashMap<(AxisId, bool, Vec<NodeId>), NodeId>,
     places: Option<DomainId>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,
     fresh: FxHashMap<DomainId, Vec<AxisId>>,
@@ -78,6 +80,7 @@ impl Workshop {
             made: Vec::new(),
             missed: Vec::new(),
             counted: FxHashMap::default(),
+            carried: FxHashMap::default(),
             places: None,
             split: FxHashMap::default(),
             fresh: FxHashMap::default(),

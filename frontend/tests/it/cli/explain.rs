@@ -34,5 +34,23 @@ fn a_derivation() {
     assert!(told["explanation"].as_str().is_some_and(|t| !t.contains("131072")));
     folder.weft(&["explain", "l.weft", "--grad"]).good();
     folder.weft(&["explain", "l.weft", "--state"]).fails(1, "E0604");
-    folder.weft(&["explain", "l.weft", "--html", "l.html"]).fails(1, "E0604");
+    folder.weft(&["explain", "l.weft", "--html", "missing/l.html"]).fails(1, "E0510");
+    folder.weft(&["explain", "l.weft", "--html", "l.html"]).good();
+    let page = folder.text("l.html");
+    for part in
+        ["<svg", "class=\"near\"", "class=\"seen\"", "carry over blocks", "as computed", "<polyline", "<summary>"]
+    {
+        assert!(page.contains(part), "no {part:?} in the page");
+    }
+    for foreign in ["http:", "https:", "src=", "href="] {
+        assert!(!page.contains(foreign), "the page needs {foreign:?}");
+    }
+    // Every element that is opened is closed.
+    for tag in [
+        "html", "body", "h1", "h2", "p", "pre", "ol", "li", "figure", "svg", "table", "tr", "td", "details", "div",
+        "span",
+    ] {
+        let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "<{tag}>");
+    }
 }

@@ -81,6 +81,21 @@ fn check(gradients: bool) {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
+/// It keeps the meaning wherever it stops.
+#[test]
+fn phases() {
+    let mut failures = Vec::new();
+    for (name, case) in all(true).into_iter().filter(|(_, c)| c.blocks == Some(RUNS[0].0)) {
+        for phase in [rewrite::Phase::Sums, rewrite::Phase::Factors] {
+            let case = Case { phase, ..case.clone() };
+            if let Err(e) = keeps(&case) {
+                failures.push(format!("{name}, {phase:?}: {e}"));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
 /// What is changed is scheduled and runs: interpreter and machine code agree with the evaluator.
 #[test]
 fn roads() {
@@ -132,6 +147,23 @@ fn steps() {
     }
     insta::assert_snapshot!("rules", lines.join("\n"));
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Steps of derivations are what their rules give, applied to what was there and to nothing else. The snapshot has those that are not: where the
+/// factor of a decay over a whole block is known not to depend on the place in it by what other terms of its class say.
+#[test]
+fn replayed() {
+    let settings = canon::Settings { float: DType::F64 };
+    let (mut failures, mut count) = (Vec::new(), 0);
+    for (name, case) in all(false).into_iter().filter(|(_, c)| c.blocks == Some(RUNS[0].0)) {
+        let Ok(source) = graph(&case) else { continue };
+        let canonical = canon::canonicalise(&source, settings).unwrap();
+        let done = rewrite::replay(&canonical, settings, RUNS[0].0, 8192).unwrap();
+        count += done.steps;
+        failures.extend(done.failed.iter().map(|(n, rule, _)| format!("{name}, step {n}: {rule}")));
+    }
+    insta::assert_snapshot!("not_replayed", failures.join("\n"));
+    assert!(count > 500 || std::env::var("WEFT_LAYER").is_ok(), "{count} steps");
 }
 
 /// Every form of every value that the rules find, whether it is chosen or not, has the value's elements. Gradients have those of the layer

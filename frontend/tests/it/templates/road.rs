@@ -37,6 +37,8 @@ pub(crate) struct Case {
     pub(crate) gradients: bool,
     /// It is rewritten, with blocks of this length.
     pub(crate) blocks: Option<i64>,
+    /// With the rules up to this phase.
+    pub(crate) phase: rewrite::Phase,
 }
 
 /// Where on the road something went wrong.
@@ -126,6 +128,7 @@ impl Case {
             given: Vec::new(),
             gradients: false,
             blocks: None,
+            phase: rewrite::Phase::Blocks,
         }
     }
 }
@@ -299,7 +302,7 @@ pub(crate) fn rewritten(case: &Case, graph: &Graph) -> Result<Graph, Failure> {
     let Some(length) = case.blocks else { return Ok(graph.clone()) };
     let settings = canon::Settings { float: DType::F64 };
     let canonical = canon::canonicalise(graph, settings).at(Stage::Canonical)?;
-    let options = rewrite::Options { lengths: vec![length], ..Default::default() };
+    let options = rewrite::Options { lengths: vec![length], phase: case.phase, ..Default::default() };
     Ok(rewrite::rewrite(&canonical, settings, &options).at(Stage::Rewrite)?.graph)
 }
 

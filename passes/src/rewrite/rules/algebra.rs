@@ -1,6 +1,6 @@
 //! Sums and products.
 
-use super::{Found, Rounding, Rule, terms};
+use super::{Found, Phase, Rounding, Rule, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
@@ -9,6 +9,7 @@ use weft_ir::graph::{AxisId, Error};
 
 pub(super) const FLATTEN: Rule = Rule {
     name: "merge sums",
+    phase: Phase::Sums,
     mathematics: "sum over A of F (sum over B of G) = sum over A, B of F G",
     conditions: &["axes of B that F mentions, or that are in A, are renamed"],
     guard: "the inner sum is over short axes, and what it multiplies depends on a long axis of A in part only",

@@ -6,7 +6,7 @@
 //! of gates so.) And what adds up along time, as a weight of a pair, is the sum of its steps: each step with the pairs around it.
 
 use super::decay::adds_up;
-use super::{Found, Rounding, Rule, push, terms};
+use super::{Found, Phase, Rounding, Rule, push, terms};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -16,6 +16,7 @@ use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
 
 pub(super) const AROUND: Rule = Rule {
     name: "pairs around a position",
+    phase: Phase::Sums,
     mathematics: "sum over x < i <= y of W(y, x) = P[i], where P[i] = P[i + 1] + sum over x < i of W(i, x) - sum over y > i of W(y, i); \
                   and likewise for x <= i < y, from the first position on",
     conditions: &["W does not depend on i", "x, i and y are positions of one sequence"],
@@ -30,6 +31,7 @@ pub(super) const AROUND: Rule = Rule {
 
 pub(super) const STEPS: Rule = Rule {
     name: "a weight that adds up",
+    phase: Phase::Sums,
     mathematics: "sum over x, y of A(y, x) F = sum over i of a[i] (sum over x < i <= y of F), where A(y, x) = sum over x < i <= y of a[i]",
     conditions: &["A adds up along time, in steps a", "the guards say x <= y"],
     guard: "the result depends on no position",
@@ -40,6 +42,7 @@ pub(super) const STEPS: Rule = Rule {
 
 pub(super) const MERGE: Rule = Rule {
     name: "a sum over pairs",
+    phase: Phase::Sums,
     mathematics: "sum over x of F (sum over y of G) = sum over x, y of F G",
     conditions: &["y is not x and F does not mention it, or it is renamed"],
     guard: "x and y are positions; a factor may add up between them, or a position that is left may stand between them",

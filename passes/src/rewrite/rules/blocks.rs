@@ -1,7 +1,7 @@
 //! A sum over whole blocks, block by block.
 
 use super::near::is_only;
-use super::{Found, Rounding, Rule};
+use super::{Found, Phase, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -12,6 +12,7 @@ use weft_ir::graph::{AxisId, Error, NodeId, Op};
 
 pub(super) const BLOCKS: Rule = Rule {
     name: "blocks",
+    phase: Phase::Blocks,
     mathematics: "sum over x < L*n of F = sum over m < n and l < L of F[x := L*m + l]; \
                   sum over x >= L*n of F = sum over m >= n and l < L of F[x := L*m + l] where L*m + l < T",
     conditions: &["L*n <= T, so that blocks before n are complete"],

@@ -2,7 +2,7 @@
 
 use super::decay::{self, Decay};
 use super::parts::part;
-use super::{Found, Rounding, Rule};
+use super::{Found, Phase, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::carried::{Carried, declare};
@@ -14,6 +14,7 @@ use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId, Op};
 
 pub(super) const CARRY: Rule = Rule {
     name: "carry over blocks",
+    phase: Phase::Blocks,
     mathematics: "sum over m < n of D(n - 1, m) F(m) G = G S[n - 1] if n >= 1, where S[m] = F(m) + D(m, m - 1) S[m - 1]; \
                   and likewise for m >= n, from the last block to the first",
     conditions: &["n and G do not depend on m", "D is a decay between the ends of blocks, or 1"],

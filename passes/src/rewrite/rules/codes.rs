@@ -1,7 +1,7 @@
 //! Tables that the data index: what depends on a position only through its code is computed once for each code, and sums over positions
 //! are sums over codes of sums over the positions that have it.
 
-use super::{Found, Rounding, Rule, decay, terms};
+use super::{Found, Phase, Rounding, Rule, decay, terms};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -11,6 +11,7 @@ use weft_ir::graph::{AxisId, AxisSet, Error, MapFn, NodeId};
 
 pub(super) const PULL: Rule = Rule {
     name: "once for each code",
+    phase: Phase::Factors,
     mathematics: "f(e[s := z]) = f(e)[s := z]; sum over A of e[s := z] F = (sum over A of e F)[s := z]",
     conditions: &["z does not depend on A", "s occurs in e alone"],
     guard: "nothing else in the term depends on all long axes of z",
@@ -21,6 +22,7 @@ pub(super) const PULL: Rule = Rule {
 
 pub(super) const SOLVE: Rule = Rule {
     name: "solve for a position",
+    phase: Phase::Factors,
     mathematics: "sum over A, s of F where z = s = sum over A of F[s := z]",
     conditions: &["z does not depend on s, and is a position on its axis"],
     guard: "z depends on the data",
@@ -77,6 +79,7 @@ fn equation(eg: &mut Eg, guard: NodeId, axes: &[AxisId]) -> Result<Option<(AxisI
 
 pub(super) const ONE_HOT: Rule = Rule {
     name: "sum by code",
+    phase: Phase::Factors,
     mathematics: "sum over A of e[s := z] F = sum over A, s of e F where z = s",
     conditions: &["z is a position on the axis of s", "s is renamed where F mentions it"],
     guard: "z depends on a long axis of A, e on another long axis, and not on that one",

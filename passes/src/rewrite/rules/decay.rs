@@ -4,7 +4,7 @@
 //! `t`, sums of such. Its exponential then splits at the end of a block into a part of the row and a part of the block. All
 //! exponents are at most 0 and stay so, since the place of the split lies between the two: nothing overflows.
 
-use super::{Found, Rounding, Rule, terms};
+use super::{Found, Phase, Rounding, Rule, terms};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -14,6 +14,7 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId, Op};
 
 pub(super) const ANCHOR: Rule = Rule {
     name: "decay up to a block",
+    phase: Phase::Blocks,
     mathematics: "exp(A(y, x)) = exp(A(y, e)) exp(A(e, x)) for x <= e <= y",
     conditions: &["A adds up along time", "A is nowhere positive for x <= y", "the guards say x <= e, and e <= y"],
     guard: "e is the end of a block",

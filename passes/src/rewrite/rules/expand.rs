@@ -1,6 +1,6 @@
 //! Products over sums, and exponentials of sums: taken apart where that separates positions.
 
-use super::{Found, Rounding, Rule, decay, terms};
+use super::{Found, Phase, Rounding, Rule, decay, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
@@ -9,6 +9,7 @@ use weft_ir::graph::{AxisId, AxisSet, Error, MapFn};
 
 pub(super) const DISTRIBUTE: Rule = Rule {
     name: "distribute",
+    phase: Phase::Factors,
     mathematics: "sum over A of (a + b) F = sum over A of a F + sum over A of b F",
     conditions: &[],
     guard: "a + b depends on a long axis of A and on another long axis, and some addend depends on fewer of them or is a sum of products",
@@ -19,6 +20,7 @@ pub(super) const DISTRIBUTE: Rule = Rule {
 
 pub(super) const SPLIT_EXP: Rule = Rule {
     name: "exponential of a sum",
+    phase: Phase::Factors,
     mathematics: "exp(a + b) = exp(a) exp(b)",
     conditions: &["what is split off is nowhere positive, so that nothing overflows"],
     guard: "a + b depends on two long axes; what is split off is a decay, or depends on one of them",

@@ -1,6 +1,6 @@
 //! Conditions inside terms, decided by conditions around them.
 
-use super::{Found, Rounding, Rule, terms};
+use super::{Found, Phase, Rounding, Rule, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
@@ -9,6 +9,7 @@ use weft_ir::graph::{AxisId, AxisSet, Error, NodeId};
 
 pub(super) const DECIDE: Rule = Rule {
     name: "decided by the guards",
+    phase: Phase::Factors,
     mathematics: "sum over A of F([P] a) where G = sum over A of F(0) where G, if G implies not P; of F(a), if G implies P",
     conditions: &["G implies P, or that it is false"],
     guard: "P stands under a function or a sum in F",

@@ -37,10 +37,23 @@ pub enum Rounding {
     Cancels,
 }
 
+/// What a rule is for. Rewriting that stops at a phase uses its rules and those of the phases before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Phase {
+    /// In which order, and over what, sums are.
+    Sums,
+    /// Which factors depend on what: products over sums, exponentials of sums, codes, conditions that are decided.
+    Factors,
+    /// What is far is summed in blocks and carried.
+    Blocks,
+}
+
 /// A family of equalities.
 pub(crate) struct Rule {
     /// The name, in derivations and options.
     pub(crate) name: &'static str,
+    /// The first phase in which it is used.
+    pub(crate) phase: Phase,
     /// The equality.
     pub(crate) mathematics: &'static str,
     /// What makes it sound.

@@ -1,6 +1,6 @@
 //! What is near is summed one by one, what is far block by block.
 
-use super::{Found, Rounding, Rule, decay, guards};
+use super::{Found, Phase, Rounding, Rule, decay, guards};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -10,6 +10,7 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId, Op};
 
 pub(super) const NEAR_FAR: Rule = Rule {
     name: "near and far",
+    phase: Phase::Blocks,
     mathematics: "sum over x <= y - w of F = sum over x < L*n of F + sum over L*n <= x <= y - w of F, where n = y//L - c; \
                   and likewise for x >= y + w",
     conditions: &["c = ceil((w - 1) / L), so that x < L*n implies x <= y - w"],

@@ -1,6 +1,6 @@
 //! Counting.
 
-use super::{Found, Rounding, Rule};
+use super::{Found, Phase, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -11,6 +11,7 @@ use weft_ir::graph::{AxisId, Error, NodeId};
 
 pub(super) const COUNT: Rule = Rule {
     name: "count",
+    phase: Phase::Sums,
     mathematics: "sum over x <= h of F = (h + 1) F",
     conditions: &["F does not depend on x", "-1 <= h < T"],
     guard: "none",

@@ -5,7 +5,7 @@
 //! for that ([`super::window`]), and costs prefer it.
 
 use super::window::replaced;
-use super::{Found, Rounding, Rule};
+use super::{Found, Phase, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::carried::{Carried, declare};
@@ -17,6 +17,7 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId, Op};
 
 pub(super) const PREFIX: Rule = Rule {
     name: "difference of prefixes",
+    phase: Phase::Sums,
     mathematics: "sum over x < i <= y of g[i] = G[y] - G[x], where G[i] = g[i] + (if i >= 1 then G[i - 1] else 0)",
     conditions: &[
         "the guards say x <= y",

@@ -1,6 +1,6 @@
 //! Substitution moves inwards.
 
-use super::{Found, Rounding, Rule, terms};
+use super::{Found, Phase, Rounding, Rule, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
@@ -9,6 +9,7 @@ use weft_ir::graph::{AxisId, AxisSet, Error, NodeId, Op};
 
 pub(super) const PUSH: Rule = Rule {
     name: "substitute",
+    phase: Phase::Sums,
     mathematics: "f(a, b)[x := i] = f(a[x := i], b[x := i]); (sum over y of F)[x := i] = sum over y of F[x := i]",
     conditions: &[
         "y is not x and does not occur in i, or is renamed",

@@ -1,7 +1,7 @@
 //! The order of sums over positions.
 
 use super::parts::part;
-use super::{Found, Rounding, Rule, push, terms};
+use super::{Found, Phase, Rounding, Rule, push, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
@@ -10,6 +10,7 @@ use weft_ir::graph::{AxisId, AxisSet, Error, NodeId, Op};
 
 pub(super) const SWAP: Rule = Rule {
     name: "the other sum first",
+    phase: Phase::Sums,
     mathematics: "sum over x of F(x) (sum over t of G(t, x) H(t)) = sum over t of H(t) (sum over x of F(x) G(t, x))",
     conditions: &["x and t do not occur in each other's extents, and no axis is bound twice"],
     guard: "both axes are long, and the result has no long axis",
@@ -23,6 +24,7 @@ pub(super) const SWAP: Rule = Rule {
 
 pub(super) const FIRST: Rule = Rule {
     name: "positions first",
+    phase: Phase::Sums,
     mathematics: "sum over x, A of F(x) G = sum over A of G (sum over x of F(x))",
     conditions: &["G does not mention x"],
     guard: "x is long, the inner sum has no long axis, and something is left to sum with G",

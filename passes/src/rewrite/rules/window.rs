@@ -3,7 +3,7 @@
 //! A difference of sums from the start of the *sequence* would cancel: both grow without bound. From the start of a block they hold at most
 //! one block's worth, and what a difference loses is a few roundings of that.
 
-use super::{Found, Rounding, Rule, terms};
+use super::{Found, Phase, Rounding, Rule, terms};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -13,6 +13,7 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId};
 
 pub(super) const WITHIN: Rule = Rule {
     name: "sums within a block",
+    phase: Phase::Blocks,
     mathematics: "sum over x < i <= y of g[i] = C[y] - C[x], where C[i] = g[i] + (if i % L == 0 then 0 else C[i - 1])",
     conditions: &["the guards say that x and y stand in one block, in this order", "g depends on i alone of the three"],
     guard: "the sum stands in a sum over x or y",

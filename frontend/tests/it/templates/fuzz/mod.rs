@@ -74,6 +74,7 @@ impl Genes {
             given: Vec::new(),
             gradients: false,
             blocks: None,
+            phase: weft_passes::rewrite::Phase::Blocks,
         }
     }
 
