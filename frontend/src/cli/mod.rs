@@ -17,7 +17,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::diagnostics::{SourceMap, codes};
-use crate::driver::{Backend, CompileOptions, Failure, Fault, GradientOptions, LoadOptions, Place, TensorFile, later};
+use crate::driver::{
+    Backend, CompileOptions, Failure, Fault, GradientOptions, LoadOptions, Place, TensorFile, deep, later,
+};
 use args::{BackendName, Cli, Command, LayerArgs, Mode};
 use out::Out;
 use weft_passes::rewrite;
@@ -59,7 +61,8 @@ pub fn main() -> ExitCode {
             Err(failure) => out.failure(&failure),
         }
     };
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(End::Bug) {
+    let end = deep(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)));
+    match end.unwrap_or(End::Bug) {
         End::Good => ExitCode::SUCCESS,
         End::Bad => ExitCode::from(1),
         End::Bug => ExitCode::from(101),

@@ -36,6 +36,9 @@ fn greedy(eg: &Eg, cost: &Cost<'_>, start: &Choice) -> Choice {
     let all = classes(eg);
     let mut choice = start.clone();
     let mut price: FxHashMap<Id, f64> = FxHashMap::default();
+    // Where there is one term there is no choice, and most classes have one.
+    let (forced, all): (Vec<Id>, Vec<Id>) = all.into_iter().partition(|&id| eg[id].nodes.len() == 1);
+    choice.extend(forced.into_iter().map(|id| (id, eg[id].nodes[0].clone())));
     for _ in 0..all.len().min(40) {
         let mut changed = false;
         for &id in &all {

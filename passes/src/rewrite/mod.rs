@@ -78,11 +78,13 @@ pub struct Options {
     pub at: i64,
     /// The last phase whose rules are used.
     pub phase: Phase,
+    /// The name of a rule that is not: to see what it is good for.
+    pub without: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lengths: LENGTHS.to_vec(), at: 8192, phase: Phase::Blocks }
+        Self { lengths: LENGTHS.to_vec(), at: 8192, phase: Phase::Blocks, without: None }
     }
 }
 
@@ -201,6 +203,17 @@ struct Saturated {
 
 impl Saturated {
     fn new(graph: &Graph, settings: Settings, length: i64, phase: Phase, explained: bool) -> Result<Self, Error> {
+        Self::by(graph, settings, length, explained, |r| r.phase <= phase)
+    }
+
+    /// By some rules.
+    fn by(
+        graph: &Graph,
+        settings: Settings,
+        length: i64,
+        explained: bool,
+        uses: impl Fn(&rules::Rule) -> bool,
+    ) -> Result<Self, Error> {
         let canon = Canon::resume(graph.clone(), settings);
         let mut eg = Eg::new(Workshop::new(canon, length));
         if explained {
@@ -214,7 +227,7 @@ impl Saturated {
         let root = eg.add_uncanonical(Term::new(Head::Outputs, &roots));
         eg.rebuild();
         let start: import::Choice = extract::classes(&eg).into_iter().map(|id| (id, eg[id].nodes[0].clone())).collect();
-        let ended = engine::saturate(&mut eg, phase)?;
+        let ended = engine::saturate_by(&mut eg, uses)?;
         let found = |eg: &Eg, (id, mut t): (Id, Term)| {
             for a in &mut t.args {
                 *a = eg.find(*a);
@@ -237,8 +250,8 @@ fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
 
 /// The cheapest form with blocks of one length, and whether a rule made blocks at all.
 fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<(Rewritten, bool), Error> {
-    let Saturated { mut eg, classes, root, start, ended, .. } =
-        Saturated::new(graph, settings, length, options.phase, false)?;
+    let uses = |r: &rules::Rule| r.phase <= options.phase && options.without != Some(r.name);
+    let Saturated { mut eg, classes, root, start, ended, .. } = Saturated::by(graph, settings, length, false, uses)?;
     let mut notes = vec![ended.note];
     let blocked = eg.analysis.has_blocks();
     let before = cost::Cost::new(&eg, options.at).total(&start, root);

@@ -378,7 +378,9 @@ impl<'g> Notation<'g> {
             }
             Op::Map(MapFn::Not) => format!("not ({})", self.condition(args[0])),
             Op::Map(f @ (MapFn::Le | MapFn::Eq | MapFn::Ne)) if g.dtype(args[0]).is_int() => {
-                let form = if *f == MapFn::Le { self.form(args[1]) } else { self.form(args[0]) };
+                // Whichever side is not the 0.
+                let swapped = *f == MapFn::Le || g.constant(args[0]).is_some();
+                let form = self.form(args[usize::from(swapped)]);
                 let (mut left, mut right) = (Lin::default(), Lin::default());
                 for (&v, k) in form.terms() {
                     let side = if k < 0 { &mut left } else { &mut right };

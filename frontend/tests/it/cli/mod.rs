@@ -2,6 +2,7 @@
 
 mod check;
 mod compile;
+mod depth;
 mod explain;
 mod fmt;
 mod gradients;

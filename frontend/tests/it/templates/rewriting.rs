@@ -1,6 +1,6 @@
 //! Rewriting keeps the meaning: of every layer and its gradients, with blocks much shorter than the sequences.
 
-use super::examples::EXAMPLES;
+use super::examples::{EXAMPLES, Example};
 use super::inputs::{inputs, relative_error};
 use super::layers::{NAMES, text};
 use super::road::{Case, Stage, bind, graph, rewritten, scale, travel};
@@ -147,6 +147,53 @@ fn steps() {
     }
     insta::assert_snapshot!("rules", lines.join("\n"));
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// No rule is there for one layer. Left out, it makes some layers, or their gradients, dearer: at least two, or it has a reason. Costs are those of float32.
+#[test]
+fn economy() {
+    const ALONE: [(&str, &str); 2] = [
+        ("count", "the constant feature of a polynomial kernel: a sum of ones over the keys that a row sees"),
+        (
+            "positions first",
+            "layers without a mask, of which there is one here: nothing to carry, one sum for all rows",
+        ),
+    ];
+    let settings = canon::Settings { float: DType::F32 };
+    let variants = VARIANTS.iter().flat_map(|n| [(*n, false), (*n, true)]).map(|(n, g)| (n.to_owned(), variant(n), g));
+    let example = |e: &Example| e.case(&[], RUNS[0].1).text;
+    let gallery = EXAMPLES.iter().map(|e| (e.file.to_owned(), example(e), false));
+    let trained = EXAMPLES.iter().filter(|e| e.file.ends_with("mamba2")).map(|e| (e.file.to_owned(), example(e), true));
+    let gallery = gallery.chain(trained);
+    let held_out = ["forget", "gates", "levels", "sink_table"].map(|n| (n.to_owned(), text(n), n == "forget"));
+    let mut layers = Vec::new();
+    for (name, source, gradients) in variants.chain(gallery).chain(held_out) {
+        let mut case = Case::new(&source, &[], RUNS[0].1);
+        case.gradients = gradients;
+        let Ok(source) = graph(&case) else { continue };
+        layers.push((
+            format!("{name}{}", if gradients { "'" } else { "" }),
+            canon::canonicalise(&source, settings).unwrap(),
+        ));
+    }
+    let cost = |graph: &Graph, without: Option<&'static str>| {
+        let options = rewrite::Options { lengths: vec![64], without, ..rewrite::Options::default() };
+        rewrite::rewrite(graph, settings, &options).unwrap().cost.1
+    };
+    let all: Vec<f64> = layers.iter().map(|(_, g)| cost(g, None)).collect();
+    let mut lines = Vec::new();
+    let mut few = Vec::new();
+    for rule in rewrite::rules() {
+        let dearer = layers.iter().zip(&all).filter(|((_, g), best)| cost(g, Some(rule.name)) > **best * 1.01);
+        let names: Vec<&str> = dearer.map(|((n, _), _)| n.as_str()).collect();
+        lines.push(format!("{}: {}", rule.name, names.join(", ")));
+        let different: std::collections::BTreeSet<&str> = names.iter().map(|n| n.trim_end_matches('\'')).collect();
+        if different.len() < 2 && !ALONE.iter().any(|a| a.0 == rule.name) {
+            few.push(rule.name);
+        }
+    }
+    insta::assert_snapshot!("economy", lines.join("\n"));
+    assert!(few.is_empty(), "rules that hardly any layer needs: {few:?}");
 }
 
 /// Steps of derivations are what their rules give, applied to what was there and to nothing else. The snapshot has those that are not: where the
