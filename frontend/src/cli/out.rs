@@ -128,6 +128,10 @@ impl Observer for Out {
         self.common.print_after.contains(&phase)
     }
 
+    fn warning(&mut self, text: &str) {
+        self.note(&format!("{text}\n"));
+    }
+
     fn text(&mut self, phase: Phase, text: &str) {
         self.note(&format!("; after {}\n{}\n", phase.name(), text.trim_end()));
     }

@@ -12,6 +12,9 @@ use super::load::Loaded;
 use super::pipeline::{CompileOptions, refused};
 use super::watch::{Phase, Watch};
 
+/// How notes begin that a person is shown without asking.
+const WARNING: &str = "warning:";
+
 /// How a layer is rewritten: if the length of its sequences is known already, an algorithm is chosen for that.
 pub(super) fn rewriting(loaded: &Loaded, extents: &IndexMap<String, i64>, how: &rewrite::Options) -> rewrite::Options {
     let domains = loaded.checked.graph.domains().iter().filter(|d| d.role == Role::Time);
@@ -21,7 +24,7 @@ pub(super) fn rewriting(loaded: &Loaded, extents: &IndexMap<String, i64>, how: &
 }
 
 /// The algorithm, unless it is the definition, and its kernels. If there are none for what rewriting found, but for the definition
-/// there are, the definition it is; a note says so.
+/// there are, the definition it is; a warning says so.
 ///
 /// # Errors
 /// E0601 for a layer that needs memory quadratic in time, E0602 for one that has no schedule, E0607 for pinned choices about kernels that there are not.
@@ -40,6 +43,9 @@ pub(super) fn scheduled(
         let fast = fast.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
         watch.show(Phase::Rewrite, &fast.graph);
         notes.extend(fast.notes.iter().cloned());
+        for warning in notes.iter().filter(|n| n.starts_with(WARNING)) {
+            watch.warn(warning);
+        }
         if fast.changed {
             match watch.time(Phase::Schedule, || schedule::schedule(&fast.graph, settings, &choices)) {
                 Ok(mut scheduled) => {
@@ -47,9 +53,10 @@ pub(super) fn scheduled(
                     return Ok((Some(fast), scheduled));
                 }
                 Err(e @ (schedule::Error::Quadratic { .. } | schedule::Error::Unsupported { .. })) => {
-                    notes.push(format!(
-                        "warning: the layer is computed as it is written; for the faster algorithm: {e}"
-                    ));
+                    let what =
+                        format!("{WARNING} the layer is computed as it is written; for the faster algorithm: {e}");
+                    watch.warn(&what);
+                    notes.push(what);
                 }
                 Err(e) => return Err(refused(loaded, &e)),
             }

@@ -71,6 +71,8 @@ pub trait Observer {
     }
     /// The program after a phase, in its text form.
     fn text(&mut self, _phase: Phase, _text: &str) {}
+    /// Something is slower than it might be, and a person should know: one line.
+    fn warning(&mut self, _text: &str) {}
 }
 
 /// Looks away.
@@ -86,6 +88,11 @@ pub struct Watch<'o> {
 }
 
 impl<'o> Watch<'o> {
+    /// Tells of what is slower than it might be.
+    pub(crate) fn warn(&mut self, text: &str) {
+        self.observer.warning(text);
+    }
+
     /// No phase has run yet.
     pub fn new(observer: &'o mut dyn Observer) -> Self {
         Self { observer, times: Vec::new() }
