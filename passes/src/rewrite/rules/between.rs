@@ -79,7 +79,7 @@ fn merge(eg: &mut Eg, class: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let mut found = Vec::new();
     for (n, &factor) in term.args.iter().enumerate() {
         for t in terms(eg, factor) {
-            for inner in looked_into(eg, &t)? {
+            for inner in push::sums_in(eg, &t)? {
                 let Head::Ein { axes: below, guards: conditions } = &inner.head else { continue };
                 if positions(eg, below).len() != 1 {
                     continue;
@@ -113,25 +113,6 @@ fn is_weight(eg: &Eg, id: Id, depth: u32) -> bool {
         _ => false,
     };
     depth > 0 && pair && eg[id].nodes.iter().any(is)
-}
-
-/// A sum; or the sums that a stored value is, if that is read under another name.
-fn looked_into(eg: &mut Eg, t: &Term) -> Result<Vec<Term>, Error> {
-    let is_sum = |t: &Term| matches!(t.head, Head::Ein { .. });
-    Ok(match &t.head {
-        Head::Ein { .. } => vec![t.clone()],
-        Head::Sub { axes, at } if at.iter().all(|&p| matches!(eg.analysis.canon.g.op(p), Op::Index(_))) => {
-            let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();
-            let mut all = Vec::new();
-            for body in terms(eg, t.args[0]).into_iter().filter(is_sum) {
-                if let Some(id) = push::pushed(eg, &body, &map)? {
-                    all.extend(terms(eg, id).into_iter().filter(is_sum));
-                }
-            }
-            all
-        }
-        _ => Vec::new(),
-    })
 }
 
 fn around(eg: &mut Eg, class: Id, term: &Term) -> Result<Vec<Found>, Error> {

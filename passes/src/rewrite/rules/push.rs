@@ -110,3 +110,22 @@ pub(super) fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Resu
         Head::Leaf(_) | Head::Outputs | Head::Other(_) => None,
     })
 }
+
+/// A sum; or the sums that a stored value is, if that is read under another name.
+pub(super) fn sums_in(eg: &mut Eg, t: &Term) -> Result<Vec<Term>, Error> {
+    let is_sum = |t: &Term| matches!(t.head, Head::Ein { .. });
+    Ok(match &t.head {
+        Head::Ein { .. } => vec![t.clone()],
+        Head::Sub { axes, at } if at.iter().all(|&p| matches!(eg.analysis.canon.g.op(p), Op::Index(_))) => {
+            let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();
+            let mut all = Vec::new();
+            for body in terms(eg, t.args[0]).into_iter().filter(is_sum) {
+                if let Some(id) = pushed(eg, &body, &map)? {
+                    all.extend(terms(eg, id).into_iter().filter(is_sum));
+                }
+            }
+            all
+        }
+        _ => Vec::new(),
+    })
+}

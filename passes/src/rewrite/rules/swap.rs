@@ -6,7 +6,7 @@ use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
 use egg::Id;
-use weft_ir::graph::{AxisId, AxisSet, Error, NodeId, Op};
+use weft_ir::graph::{AxisId, AxisSet, Error, NodeId};
 
 pub(super) const SWAP: Rule = Rule {
     name: "the other sum first",
@@ -68,24 +68,7 @@ fn swap(eg: &mut Eg, class: Id, term: &Term) -> Result<Vec<Found>, Error> {
             continue;
         }
         for t in terms(eg, factor) {
-            // A stored value that is read under another name is looked into.
-            let inner = match &t.head {
-                Head::Ein { .. } => vec![t.clone()],
-                Head::Sub { axes, at } if at.iter().all(|&p| matches!(eg.analysis.canon.g.op(p), Op::Index(_))) => {
-                    let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();
-                    let mut all = Vec::new();
-                    for body in terms(eg, t.args[0]) {
-                        if matches!(body.head, Head::Ein { .. })
-                            && let Some(id) = push::pushed(eg, &body, &map)?
-                        {
-                            all.extend(terms(eg, id).into_iter().filter(|t| matches!(t.head, Head::Ein { .. })));
-                        }
-                    }
-                    all
-                }
-                _ => continue,
-            };
-            for i in inner {
+            for i in push::sums_in(eg, &t)? {
                 if let Some(to) = swapped(eg, term, axes, guards, n, &i, x)? {
                     found.push(Found { inner: vec![(n, t.clone())], to });
                 }
