@@ -1,6 +1,10 @@
 //! Memory that starts on a cache line.
+//!
+//! Large buffers are mapped: their pages are zero without anybody writing zeros, exist from when they are first touched, and are huge where the system
+//! has such, so that states of a long sequence do not cost a fault and an entry of the address cache for every 4 KiB.
 
 use bytemuck::{Pod, Zeroable};
+use memmap2::MmapMut;
 
 use crate::error::RuntimeError;
 
@@ -9,10 +13,18 @@ use crate::error::RuntimeError;
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
+/// Buffers of this size and above are mapped.
+const MAPPED: usize = 1 << 20;
+
 /// Zero-filled memory, 64-byte aligned, of fixed size.
 pub struct Buffer {
-    lines: Vec<Line>,
+    memory: Owned,
     bytes: usize,
+}
+
+enum Owned {
+    Lines(Vec<Line>),
+    Pages(MmapMut),
 }
 
 impl Buffer {
@@ -21,11 +33,18 @@ impl Buffer {
     /// # Errors
     /// [`RuntimeError::OutOfMemory`] if the system has no room for it.
     pub fn zeroed(bytes: usize) -> Result<Self, RuntimeError> {
+        if bytes >= MAPPED {
+            let pages = MmapMut::map_anon(bytes).map_err(|_| RuntimeError::OutOfMemory { bytes: bytes as u64 })?;
+            // A wish, which a system may not know.
+            #[cfg(target_os = "linux")]
+            let _ = pages.advise(memmap2::Advice::HugePage);
+            return Ok(Self { memory: Owned::Pages(pages), bytes });
+        }
         let count = bytes.div_ceil(size_of::<Line>());
         let mut lines = Vec::new();
         lines.try_reserve_exact(count).map_err(|_| RuntimeError::OutOfMemory { bytes: bytes as u64 })?;
         lines.resize(count, Line::zeroed());
-        Ok(Self { lines, bytes })
+        Ok(Self { memory: Owned::Lines(lines), bytes })
     }
 
     /// A buffer with a copy of the elements.
@@ -54,13 +73,19 @@ impl Buffer {
     /// The content.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.bytes]
+        match &self.memory {
+            Owned::Lines(lines) => &bytemuck::cast_slice(lines)[..self.bytes],
+            Owned::Pages(pages) => pages,
+        }
     }
 
     /// The content, to be changed.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes]
+        match &mut self.memory {
+            Owned::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.bytes],
+            Owned::Pages(pages) => pages,
+        }
     }
 }
 

@@ -5,8 +5,11 @@
 //!     cargo run --release -p weft-bench --bin scaling -- FROM=2048 TO=32768 --grad
 //!     cargo run --release -p weft-bench --bin scaling -- DEFINITION=8192 SVG=scaling.svg
 //!
-//! A definition is run up to T = DEFINITION (16384), since its cost grows with the square. Times are the best of some calls; a
-//! length is skipped, and named, if it would need more memory than MEMORY (12) GiB.
+//!     cargo run --release -p weft-bench --bin scaling -- vq FROM=8192 DEFINITION=131072 CALLS=0 STEP=4
+//!
+//! A definition is run up to T = DEFINITION (16384), since its cost grows with the square. Lengths grow by STEP (2). Times are
+//! the best of CALLS (3) calls after a first one, or that of the first if CALLS is 0; a length is skipped, and named, if it would
+//! need more memory than MEMORY (12) GiB.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::error::Error;
@@ -81,6 +84,7 @@ struct Settings {
     definition: i64,
     memory: u64,
     calls: usize,
+    step: i64,
     grad: bool,
     svg: Option<PathBuf>,
 }
@@ -96,6 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         definition: 16384,
         memory: 12,
         calls: 3,
+        step: 2,
         grad: false,
         svg: None,
     };
@@ -106,6 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("DEFINITION", n)) => s.definition = n.parse()?,
             Some(("MEMORY", n)) => s.memory = n.parse()?,
             Some(("CALLS", n)) => s.calls = n.parse()?,
+            Some(("STEP", n)) => s.step = n.parse::<i64>()?.max(2),
             Some(("SVG", p)) => s.svg = Some(p.into()),
             _ if arg == "--grad" => s.grad = true,
             _ => s.words.push(arg),
@@ -115,7 +121,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}, {} threads", weft_cranelift::describe_host()?, pool.threads());
     println!("microseconds per token, {}\n", if s.grad { "forward and backward" } else { "forward" });
     let lengths: Vec<i64> =
-        std::iter::successors(Some(s.from), |t| t.checked_mul(2)).take_while(|&t| t <= s.to).collect();
+        std::iter::successors(Some(s.from), |t| t.checked_mul(s.step)).take_while(|&t| t <= s.to).collect();
     print!("{:38}", "layer");
     lengths.iter().for_each(|t| print!("{t:>10}"));
     println!();
@@ -200,9 +206,11 @@ fn time(
         return Ok(None);
     }
     let mut run = execute::start(graph, executable, &bound).map_err(fault)?;
+    let start = Instant::now();
     run.launch(pool)?;
-    let mut best = f64::INFINITY;
-    for _ in 0..s.calls.max(1) {
+    let first = start.elapsed().as_secs_f64();
+    let mut best = if s.calls == 0 { first } else { f64::INFINITY };
+    for _ in 0..s.calls {
         let start = Instant::now();
         run.launch(pool)?;
         best = best.min(start.elapsed().as_secs_f64());

@@ -29,6 +29,7 @@
 mod axes;
 mod bools;
 mod colours;
+mod defined;
 mod fingerprint;
 mod floats;
 mod ints;
@@ -39,6 +40,7 @@ mod signs;
 pub mod sums;
 
 use crate::canon::colours::Colours;
+use crate::canon::defined::Needs;
 use crate::canon::fingerprint::Fingerprints;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::Cell;
@@ -69,7 +71,7 @@ pub fn canonicalise(graph: &Graph, settings: Settings) -> Result<Graph, Error> {
 }
 
 /// What is somewhere in a term.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 struct Contents {
     /// A reduction, recurrence or decision.
     reduction: bool,
@@ -79,15 +81,21 @@ struct Contents {
     data: bool,
     /// In the value itself, something of a set that may be empty, and is then undefined.
     partial: bool,
+    /// In the value itself, something that may be undefined or infinite ([`defined`]).
+    risky: bool,
+    /// Positions that must be on these domains for the value to be defined.
+    needs: Needs,
 }
 
 impl Contents {
-    fn join(self, other: Self) -> Self {
+    fn join(self, other: &Self) -> Self {
         Self {
             reduction: self.reduction || other.reduction,
             long_reduction: self.long_reduction || other.long_reduction,
             data: self.data || other.data,
             partial: self.partial || other.partial,
+            risky: false,
+            needs: Needs::new(),
         }
     }
 }
@@ -280,14 +288,17 @@ impl Canon {
             let inner = self.g.args(id).iter().map(|a| self.depth[a.index()]).max().unwrap_or(0);
             self.depth.push(inner + u32::from(op.is_reduction()));
             let below =
-                self.g.args(id).iter().map(|a| self.contents[a.index()]).fold(Contents::default(), Contents::join);
+                self.g.args(id).iter().map(|a| &self.contents[a.index()]).fold(Contents::default(), Contents::join);
             let reduces = op.is_reduction() || matches!(op, Op::Rec(_));
             let long = matches!(op, Op::Rec(_)) || op.bound().iter().any(|&a| self.is_long(a));
+            let (risky, needs) = self.risk(id);
             self.contents.push(Contents {
                 reduction: below.reduction || reduces,
                 long_reduction: below.long_reduction || (reduces && long),
                 data: below.data || matches!(op, Op::Input(_) | Op::Prev(_) | Op::Rec(_)),
                 partial: self.is_partial(id),
+                risky,
+                needs,
             });
             self.prints.push(&self.g, id);
         }
@@ -305,10 +316,11 @@ impl Canon {
         }
     }
 
-    /// May a term be undefined because there is nothing that it is taken of?
+    /// May a term be undefined because there is nothing that it is taken of, or because it is nowhere, or infinite?
     #[must_use]
     pub(crate) fn may_be_undefined(&self, id: NodeId) -> bool {
-        self.contents[id.index()].partial
+        let c = &self.contents[id.index()];
+        c.partial || c.risky || !c.needs.is_empty()
     }
 
     /// Does the extent of an axis grow with time?

@@ -5,8 +5,8 @@
 //! a factor whose long sums the body computes anyway saves no pass, and hoisting it would hide that an exponent minus
 //! its maximum is not positive. Nor is a factor with a long sum in it hoisted out of a short sum whose body has one too:
 //! the two are one stored product. Inside a sum over a long axis, sums over short axes are done first, over the factors
-//! that mention them. A sum over several long axes is one in the other, that with the fewest long axes in its result inside. A factor that is undefined
-//! where a set is empty stays in a guarded sum, which is 0 where its set is.
+//! that mention them. A sum over several long axes is one in the other, that with the fewest long axes in its result inside. A factor that may be undefined
+//! is hoisted out of a guarded sum, which is 0 where its set is empty, to where it is not ([`super::defined`]).
 
 use super::Canon;
 use super::axes::has_extent_of;
@@ -45,7 +45,7 @@ impl Canon {
         }
         self.sort(&mut gs);
         self.sort(&mut fs);
-        let axes = self.count_unused(axes, &gs, &mut fs, &mut k)?;
+        let axes = self.count_unused(dtype, axes, &gs, &mut fs, &mut k)?;
         if axes.is_empty() { self.plain_product(dtype, k, &gs, fs) } else { self.sum(dtype, &axes, k, gs, fs) }
     }
 
@@ -62,6 +62,7 @@ impl Canon {
     /// Takes out bound axes that nothing mentions: each counts its extent.
     fn count_unused(
         &mut self,
+        dtype: DType,
         axes: &[AxisId],
         gs: &[NodeId],
         fs: &mut Vec<NodeId>,
@@ -78,8 +79,8 @@ impl Canon {
                 *k *= n as f64;
             } else {
                 let size = self.raw(Op::Size(self.g.axis(a).domain), &[])?;
-                let float = self.raw(Op::Cast(self.settings.float), &[size])?;
-                fs.push(float);
+                let number = if dtype.is_int() { size } else { self.raw(Op::Cast(self.settings.float), &[size])? };
+                fs.push(number);
                 self.sort(fs);
             }
         }
@@ -116,14 +117,13 @@ impl Canon {
     ) -> Result<NodeId, Error> {
         let set: AxisSet = axes.iter().copied().collect();
         let inside = |c: &Self, x: NodeId| !c.g.free(x).is_disjoint(&set);
-        let (in_g, out_g): (Vec<_>, Vec<_>) = gs.into_iter().partition(|&g| inside(self, g));
+        let (in_g, mut out_g): (Vec<_>, Vec<_>) = gs.into_iter().partition(|&g| inside(self, g));
         let (mut in_f, mut out_f): (Vec<_>, Vec<_>) = fs.into_iter().partition(|&f| inside(self, f));
-        // A sum of nothing is 0, whatever multiplies it: what is defined only where there is something stays inside.
-        if !in_g.is_empty() {
-            let (keep, hoist): (Vec<_>, Vec<_>) = out_f.into_iter().partition(|&f| self.may_be_undefined(f));
-            in_f.extend(keep);
-            out_f = hoist;
-        }
+        // A sum of nothing is 0, whatever multiplies it: what may be undefined is hoisted to where there is something, or stays inside.
+        let hoisted = self.hoisted(axes, &in_g, out_f)?;
+        out_f = hoisted.out;
+        out_g.extend(hoisted.conditions);
+        in_f.extend(hoisted.stay);
         if axes.iter().any(|&a| self.is_long(a)) {
             let below: FxHashSet<NodeId> = in_f.iter().flat_map(|&f| self.long_sums(f)).collect();
             let (keep, hoist): (Vec<_>, Vec<_>) = out_f.into_iter().partition(|&f| {
@@ -144,7 +144,7 @@ impl Canon {
             let sum = self.ein(&all, &guards, &factors)?;
             return self.ein(&[], &out_g, &[&[sum], out_f.as_slice()].concat());
         }
-        if let Some(nested) = self.nest(axes, &in_g, &in_f)? {
+        if let Some(nested) = self.nest(dtype, axes, &in_g, &in_f)? {
             let mut factors = vec![self.number(k, dtype)?, nested];
             factors.extend(out_f);
             return self.ein(&[], &out_g, &factors);
@@ -169,11 +169,17 @@ impl Canon {
     }
 
     /// A sum over several long axes as one in the other: each axis is walked on its own.
-    fn nest(&mut self, axes: &[AxisId], gs: &[NodeId], fs: &[NodeId]) -> Result<Option<NodeId>, Error> {
+    fn nest(&mut self, dtype: DType, axes: &[AxisId], gs: &[NodeId], fs: &[NodeId]) -> Result<Option<NodeId>, Error> {
         let Some(inner) = self.innermost_long(axes, gs, fs) else { return Ok(None) };
         let has = |c: &Self, x: NodeId| c.g.free(x).contains(inner);
-        let (own_g, gs): (Vec<_>, Vec<_>) = gs.iter().copied().partition(|&g| has(self, g));
-        let (own_f, mut fs): (Vec<_>, Vec<_>) = fs.iter().copied().partition(|&f| has(self, f));
+        let (own_g, mut gs): (Vec<_>, Vec<_>) = gs.iter().copied().partition(|&g| has(self, g));
+        let (mut own_f, fs): (Vec<_>, Vec<_>) = fs.iter().copied().partition(|&f| has(self, f));
+        let hoisted = self.hoisted(&[inner], &own_g, fs)?;
+        let mut fs = hoisted.out;
+        gs.extend(hoisted.conditions);
+        own_f.extend(hoisted.stay);
+        // A count is of the type of the whole.
+        own_f.push(self.number(1.0, dtype)?);
         fs.push(self.ein(&[inner], &own_g, &own_f)?);
         let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != inner).collect();
         self.ein(&left, &gs, &fs).map(Some)

@@ -1,6 +1,7 @@
 //! Smart constructors of the e-graph. Everything that rules make is made here: sums without unused axes or implied guards, products without
 //! ones, substitutions that are done where that is plain.
 
+use super::rules::Rule;
 use super::term::{Head, Term};
 use super::workshop::Eg;
 use egg::Id;
@@ -25,6 +26,11 @@ pub(crate) fn constant(eg: &Eg, id: Id) -> Option<f64> {
 
 /// An elementwise function.
 pub(crate) fn map(eg: &mut Eg, f: MapFn, args: &[Id]) -> Result<Id, Error> {
+    match args {
+        [] if f == MapFn::Add => return number(eg, 0.0),
+        &[one] if f == MapFn::Add => return Ok(one),
+        _ => {}
+    }
     let leaves: Option<Vec<NodeId>> = args.iter().map(|&a| eg[a].data.leaf).collect();
     if let Some(leaves) = leaves
         && (leaves.iter().all(|&l| eg.analysis.canon.g.constant(l).is_some()))
@@ -127,6 +133,8 @@ pub(crate) fn sub(eg: &mut Eg, body: Id, map: &[(AxisId, NodeId)]) -> Result<Id,
         return sub(eg, args[0], &all);
     }
     map.sort_unstable();
+    let (axes, at): (Vec<AxisId>, Vec<NodeId>) = map.iter().copied().unzip();
+    eg.analysis.note_ranges(&axes, &at)?;
     let head = Head::Sub { axes: map.iter().map(|m| m.0).collect(), at: map.iter().map(|m| m.1).collect() };
     Ok(eg.add_uncanonical(Term::new(head, &[body])))
 }
@@ -154,8 +162,9 @@ pub(crate) fn scan(eg: &mut Eg, axis: AxisId, reverse: bool, addend: Id, kept: O
 /// A sum's axes, guards and factors.
 pub(crate) type Parts = (Vec<AxisId>, Vec<NodeId>, Vec<Id>);
 
-/// A sum with the sum that its factor `n` is, as one sum. Axes of the inner sum that are in use outside are renamed.
-pub(crate) fn merged(eg: &mut Eg, term: &Term, n: usize, inner: &Term) -> Result<Parts, Error> {
+/// A sum with the sum that its factor `n` is, as one sum. Axes of the inner sum that are in use outside are renamed, which is the first condition
+/// of the rule.
+pub(crate) fn merged(eg: &mut Eg, rule: &Rule, term: &Term, n: usize, inner: &Term) -> Result<Parts, Error> {
     let (Head::Ein { axes, guards }, Head::Ein { axes: below, guards: conditions }) = (&term.head, &inner.head) else {
         return Err(Error::Missing("a sum in a sum".into()));
     };
@@ -174,7 +183,7 @@ pub(crate) fn merged(eg: &mut Eg, term: &Term, n: usize, inner: &Term) -> Result
     let mut names: Vec<(AxisId, NodeId)> = Vec::new();
     let mut all: Vec<AxisId> = axes.to_vec();
     for &a in below {
-        if used.contains(a) {
+        if !eg.analysis.met(rule, 0, !used.contains(a)) {
             let new = eg.analysis.fresh(a, &taken);
             taken.insert(new);
             names.push((a, eg.analysis.index(new)?));

@@ -1,6 +1,7 @@
 //! Recurrences of the graph IR for what rules carry.
 
 use super::workshop::Eg;
+use crate::canon::Canon;
 use weft_ir::DType;
 use weft_ir::graph::{AxisId, Error, NodeId, Op, RecDecl, RecId};
 
@@ -40,16 +41,23 @@ pub(crate) fn declare(
     let name: Box<str> = c.unused_name(name).into();
     let rec = c.add_rec(RecDecl { name, time, state: state.iter().collect(), dtype, reverse });
     let last = c.raw(Op::Prev(rec), &[])?;
+    Ok(Carried { rec, last, started: started(c, time, reverse)? })
+}
+
+/// Is there a position before this one (after it, reversed)?
+///
+/// # Errors
+/// Never for terms of the workshop.
+pub(crate) fn started(c: &mut Canon, time: AxisId, reverse: bool) -> Result<NodeId, Error> {
     let here = c.make(&Op::Index(time), &[])?;
     let form = if reverse {
-        let size = c.make(&Op::Size(domain), &[])?;
+        let size = c.make(&Op::Size(c.g.axis(time).domain), &[])?;
         c.int_form(size).zip(c.int_form(here)).and_then(|(s, h)| s.checked_add(&h, -1)?.offset(-2))
     } else {
         c.int_form(here).and_then(|h| h.offset(-1))
     };
-    let started = match form {
-        Some(f) => c.at_least_zero(&f)?,
-        None => c.bool(true)?,
-    };
-    Ok(Carried { rec, last, started })
+    match form {
+        Some(f) => c.at_least_zero(&f),
+        None => c.bool(true),
+    }
 }

@@ -21,13 +21,17 @@ const VECTOR: f64 = 4.0;
 /// A transcendental function.
 const DEAR: f64 = 16.0 * VECTOR;
 /// An operation in double precision that has to be converted.
-const DOUBLE: f64 = 4.0 * VECTOR;
+const DOUBLE: f64 = 128.0 * VECTOR;
 /// Sums over more axes than these are priced in the order of their axes.
 const MOST: usize = 6;
 /// The price of what has no kernel.
 const REFUSED: f64 = 1e6;
-/// An element written and read.
+/// An element written and read, in a cache.
 const MEMORY: f64 = 16.0;
+/// The same in main memory: states of a long sequence. Measured with Transformer-VQ's, at 131072 positions.
+const FAR: f64 = 6.0 * MEMORY;
+/// Elements that a cache holds.
+const CACHED: f64 = (1 << 23) as f64;
 
 /// Prices terms at one length.
 pub(crate) struct Cost<'a> {
@@ -62,7 +66,11 @@ impl<'a> Cost<'a> {
 
     fn is_double(&self, n: NodeId) -> bool {
         let c = &self.eg.analysis.canon;
-        matches!(c.g.op(n), Op::Cast(_)) && c.g.dtype(c.g.args(n)[0]) == DType::F64
+        match c.g.op(n) {
+            Op::Cast(_) => c.g.dtype(c.g.args(n)[0]) == DType::F64,
+            Op::Map(MapFn::Min | MapFn::Max) => c.g.args(n).iter().any(|&a| self.is_double(a)),
+            _ => false,
+        }
     }
 
     fn is_row(&self, id: Id) -> bool {
@@ -166,12 +174,15 @@ impl<'a> Cost<'a> {
                 let summed = axes.iter().filter(|a| long(a)).count();
                 let refused = summed > 0 && summed + free.iter().filter(long).count() > 2;
                 let cost = cost * self.scatter(free, own) * if refused { self.refused } else { 1.0 };
-                cost + if stored { self.points.count(free, &[]) * MEMORY } else { 0.0 }
+                cost + if stored { in_memory(self.points.count(free, &[])) } else { 0.0 }
             }
             // Rows of a table that the data choose.
             Head::Sub { .. } if self.is_row(id) => 0.0,
             Head::Sub { .. } => self.count(free, guards),
-            Head::Scan { .. } => self.points.count(free, &[]) * (2.0 * VECTOR + MEMORY),
+            Head::Scan { .. } => {
+                let elements = self.points.count(free, &[]);
+                elements * 2.0 * VECTOR + in_memory(elements)
+            }
             // Recurrences and extrema, whatever they are: one operation for each position of what they range over.
             Head::Other(op) => {
                 let mut all = free.clone();
@@ -226,7 +237,7 @@ impl<'a> Cost<'a> {
     }
 
     /// The cheapest order in which to sum a product over its axes.
-    fn contraction(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId], factors: Vec<(AxisSet, AxisSet)>) -> f64 {
+    fn contraction(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId], factors: Vec<Factor>) -> f64 {
         if axes.is_empty() {
             return self.count(free, guards) * VECTOR * (factors.len().max(2) - 1) as f64;
         }
@@ -241,7 +252,7 @@ impl<'a> Cost<'a> {
         free: &AxisSet,
         axes: &[AxisId],
         guards: &[NodeId],
-        factors: &[(AxisSet, AxisSet)],
+        factors: &[Factor],
         paid: f64,
         best: &mut f64,
     ) {
@@ -269,16 +280,48 @@ impl<'a> Cost<'a> {
             for &x in guards.iter().filter(|&&x| g.free(x).contains(a)) {
                 all.extend(g.free(x));
             }
-            let own = |n: usize| with[n].1.iter().any(|x| x != a && !with[1 - n].1.contains(x));
-            let product = with.len() == 2 && own(0) && own(1);
-            let rate = if product { 1.0 } else { VECTOR };
-            let cost = self.count(&all, guards) * rate * with.len().max(1) as f64;
+            let cost = self.product(a, &with, &all, guards);
             all.remove(a);
             rest.push((all.clone(), all));
             let left: Vec<AxisId> = axes.iter().copied().enumerate().filter(|&(n, _)| n != k).map(|(_, a)| a).collect();
             self.orders(free, &left, guards, &rest, paid + cost, best);
         }
     }
+
+    /// The cheapest way to sum a product over one axis: as a product of two matrices, each a product of some of the factors, if both have
+    /// axes of their own.
+    fn product(&self, a: AxisId, with: &[Factor], all: &AxisSet, guards: &[NodeId]) -> f64 {
+        let points = self.count(all, guards);
+        let plain = points * VECTOR * with.len().max(1) as f64;
+        // Which factors are in the first matrix; the last never is.
+        let halves = 1..1usize << with.len().saturating_sub(1).min(MOST);
+        let split = |half: usize| {
+            let (mut parts, mut fine) = ([AxisSet::new(), AxisSet::new()], [AxisSet::new(), AxisSet::new()]);
+            let mut number = [0usize; 2];
+            for (n, f) in with.iter().enumerate() {
+                let side = usize::from(half >> n & 1 == 0);
+                parts[side].extend(&f.0);
+                fine[side].extend(&f.1);
+                number[side] += 1;
+            }
+            let own = |n: usize| fine[n].iter().any(|x| x != a && !fine[1 - n].contains(x));
+            let rate = if own(0) && own(1) { 1.0 } else { VECTOR };
+            let before = |n: usize| match number[n] {
+                0 | 1 => 0.0,
+                k => self.count(&parts[n], guards) * VECTOR * (k - 1) as f64,
+            };
+            points * rate * 2.0 + before(0) + before(1)
+        };
+        halves.map(split).fold(plain, f64::min)
+    }
+}
+
+/// The axes of a factor, and those on which it depends position by position.
+type Factor = (AxisSet, AxisSet);
+
+/// What it costs to write elements and to read them.
+fn in_memory(elements: f64) -> f64 {
+    elements * if elements > CACHED { FAR } else { MEMORY }
 }
 
 fn rate(f: MapFn) -> f64 {

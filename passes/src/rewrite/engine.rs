@@ -13,7 +13,7 @@ use weft_ir::graph::Error;
 
 /// Most rounds.
 const ROUNDS: usize = 40;
-/// Most nodes.
+/// Most nodes of an e-graph, unless it says otherwise.
 pub(crate) const NODES: usize = 20_000;
 
 /// Applies the rules of a phase, and of those before it, until nothing changes.
@@ -40,7 +40,7 @@ pub(crate) fn saturate_by(eg: &mut Eg, uses: impl Fn(&Rule) -> bool) -> Result<E
                     let found = applied(eg, rule, class, &node)?;
                     tally[n] += found;
                     changed |= found > 0;
-                    if eg.total_size() > NODES {
+                    if eg.total_size() > eg.analysis.most {
                         eg.rebuild();
                         return Ok(end(eg, round, &tally, false));
                     }
@@ -92,8 +92,9 @@ impl Seen {
 /// How saturation ended. If it did not, the rule that was applied most is named.
 fn end(eg: &Eg, rounds: usize, tally: &[usize], saturated: bool) -> Ended {
     let most = RULES.iter().zip(tally).max_by_key(|p| p.1).map_or("", |p| p.0.name);
-    let used: Vec<String> =
-        RULES.iter().zip(tally).filter(|p| *p.1 > 0).map(|(r, n)| format!("{} {n}", r.name)).collect();
+    let applied: Vec<(&'static str, usize)> =
+        RULES.iter().zip(tally).filter(|p| *p.1 > 0).map(|(r, &n)| (r.name, n)).collect();
+    let used: Vec<String> = applied.iter().map(|(name, n)| format!("{name} {n}")).collect();
     let size = eg.total_size();
     let note = if saturated {
         format!("saturated in {rounds} rounds, {size} nodes: {}", used.join(", "))
@@ -103,7 +104,7 @@ fn end(eg: &Eg, rounds: usize, tally: &[usize], saturated: bool) -> Ended {
             used.join(", ")
         )
     };
-    Ended { saturated, note }
+    Ended { saturated, note, applied }
 }
 
 /// How saturation ended.
@@ -112,6 +113,9 @@ pub(crate) struct Ended {
     pub(crate) saturated: bool,
     /// The same, and how often each rule was applied, for people.
     pub(crate) note: String,
+    /// How often each rule was applied.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the note has it for people"))]
+    pub(crate) applied: Vec<(&'static str, usize)>,
 }
 
 fn applied(eg: &mut Eg, rule: &Rule, class: Id, node: &Term) -> Result<usize, Error> {

@@ -83,7 +83,7 @@ impl Saturated {
         for id in extract::classes(&self.eg) {
             choice.entry(id).or_insert_with(|| self.eg[id].nodes[0].clone());
         }
-        let missed = self.eg.analysis.missed.clone();
+        let missed = self.eg.analysis.conditions.missed.clone();
         let mut told: Vec<Missed> = Vec::new();
         for m in missed {
             if !cost::Cost::new(&self.eg, 1024).total(&choice, m.class).is_finite() {

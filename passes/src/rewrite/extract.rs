@@ -1,7 +1,8 @@
 //! The cheapest terms of an e-graph.
 //!
 //! Costs of shared values are paid once, so the best term of a class depends on what else is chosen. Classes get the term that is best
-//! on its own first; then single choices are changed as long as that helps the whole.
+//! on its own first; then single choices are changed as long as that helps the whole. Where what is found grows faster than the length, what is
+//! best at a much greater length is a start, too: several choices that help only together are the same there, and help more.
 
 use super::cost::Cost;
 use super::import::Choice;
@@ -21,8 +22,20 @@ pub(crate) fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice
             best = Some((c, price));
         }
     }
-    best.unwrap_or_else(|| (start.clone(), f64::INFINITY))
+    let mut best = best.unwrap_or_else(|| (start.clone(), f64::INFINITY));
+    let longer = Cost::new(eg, length.saturating_mul(FURTHER));
+    if longer.total(&best.0, root) > best.1 * FURTHER as f64 * 1.2 {
+        let (seed, _) = climb(eg, &longer, root, self::greedy(eg, &longer, start));
+        let (found, price) = climb(eg, &cost, root, seed);
+        if price < best.1 {
+            best = (found, price);
+        }
+    }
+    best
 }
+
+/// How many times as long a sequence is at which choices are made once more.
+const FURTHER: i64 = 32;
 
 /// Classes in a fixed order.
 pub(crate) fn classes(eg: &Eg) -> Vec<Id> {

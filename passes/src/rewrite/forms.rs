@@ -23,10 +23,14 @@ pub struct Forms {
 /// # Errors
 /// Only for graphs that are not well-formed.
 pub fn forms(graph: &Graph, settings: Settings, length: i64) -> Result<Forms, Error> {
-    let Saturated { mut eg, .. } = Saturated::new(graph, settings, length, Phase::Blocks, false)?;
-    let choice = smallest(&eg);
-    let all: Vec<(Id, Vec<Term>)> = classes(&eg).into_iter().map(|c| (c, eg[c].nodes.clone())).collect();
-    let mut export = Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
+    all_forms(&mut Saturated::new(graph, settings, length, Phase::Blocks, false)?.eg)
+}
+
+/// All forms that are in an e-graph.
+pub(crate) fn all_forms(eg: &mut Eg) -> Result<Forms, Error> {
+    let choice = smallest(eg);
+    let all: Vec<(Id, Vec<Term>)> = classes(eg).into_iter().map(|c| (c, eg[c].nodes.clone())).collect();
+    let mut export = Export { eg, choice: &choice, memo: FxHashMap::default() };
     let mut found = Vec::new();
     for (_, terms) in all {
         let mut made = Vec::new();
@@ -41,7 +45,7 @@ pub fn forms(graph: &Graph, settings: Settings, length: i64) -> Result<Forms, Er
             found.push(made);
         }
     }
-    let mut graph = eg.analysis.canon.g.clone();
+    let mut graph = export.eg.analysis.canon.g.clone();
     graph.outputs.clear();
     Ok(Forms { graph, classes: found })
 }

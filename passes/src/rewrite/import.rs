@@ -2,17 +2,21 @@
 
 use super::build;
 use super::carried::{Carried, declare};
+use super::linear::{Linear, linear, logarithm};
 use super::term::{Head, Leaves, Term};
 use super::workshop::Eg;
 use egg::Id;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::op::Axes;
 use weft_ir::graph::{AxisId, Error, Graph, NodeId, Op};
 
 /// Which nodes rules look into: floats with a long sum in them, floats over pairs of positions, and what reads a table at positions that
 /// the data decide. Decisions never: they are taken on what the definition says.
-pub(crate) fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
+pub(crate) fn interesting(eg: &Eg, graph: &Graph, recurrences: &Recurrences) -> Vec<bool> {
     let w = &eg.analysis;
+    // What a recurrence adds is a product, whose factors are looked at one by one.
+    let product = |n: NodeId| matches!(graph.op(n), Op::Ein { axes, .. } if axes.is_empty()).then_some(n);
+    let added: FxHashSet<NodeId> = recurrences.values().filter_map(|r| product(r.addend)).collect();
     let mut found = vec![false; graph.len()];
     for id in graph.ids() {
         let op = graph.op(id);
@@ -27,7 +31,8 @@ pub(crate) fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
             _ => false,
         };
         let pairs = graph.free(id).iter().filter(|&a| w.is_long(a)).count() > 1;
-        found[id.index()] = own || pairs || graph.args(id).iter().any(|a| found[a.index()]);
+        let recurrence = recurrences.contains_key(&id) || added.contains(&id);
+        found[id.index()] = own || pairs || recurrence || graph.args(id).iter().any(|a| found[a.index()]);
     }
     found
 }
@@ -37,20 +42,26 @@ pub(crate) fn interesting(eg: &Eg, graph: &Graph) -> Vec<bool> {
 /// Bound axes get names that are not canonical. Canonical names are by depth, which protects them from capture as long as terms keep
 /// their nesting; rules do not keep it.
 pub(crate) fn import(eg: &mut Eg, roots: &[NodeId]) -> Result<Vec<Id>, Error> {
+    let recurrences = recurrences(eg, roots)?;
     let graph = eg.analysis.canon.g.clone();
-    let interesting = interesting(eg, &graph);
-    let mut needed = roots.to_vec();
+    let interesting = interesting(eg, &graph, &recurrences);
+    let below = |n: NodeId| match recurrences.get(&n) {
+        _ if !interesting[n.index()] => Vec::new(),
+        Some(r) => [Some(r.addend), r.kept].into_iter().flatten().collect(),
+        None => graph.args(n).to_vec(),
+    };
+    // What a term is made of comes before it.
     let mut order: Vec<NodeId> = Vec::new();
-    let mut seen = rustc_hash::FxHashSet::default();
-    while let Some(n) = needed.pop() {
-        if seen.insert(n) {
+    let mut seen = FxHashSet::default();
+    let mut open: Vec<(NodeId, bool)> = roots.iter().map(|&n| (n, false)).collect();
+    while let Some((n, done)) = open.pop() {
+        if done {
             order.push(n);
-            if interesting[n.index()] {
-                needed.extend(graph.args(n));
-            }
+        } else if seen.insert(n) {
+            open.push((n, true));
+            open.extend(below(n).into_iter().map(|a| (a, false)));
         }
     }
-    order.sort_unstable();
     let mut names: Vec<(AxisId, AxisId)> = Vec::new();
     for &n in order.iter().filter(|n| interesting[n.index()]) {
         for &a in graph.op(n).bound() {
@@ -63,12 +74,40 @@ pub(crate) fn import(eg: &mut Eg, roots: &[NodeId]) -> Result<Vec<Id>, Error> {
     for &(from, to) in &names {
         positions.push((from, eg.analysis.index(to)?));
     }
-    let mut importer = Importer { graph: &graph, names, positions, memo: FxHashMap::default() };
+    let mut importer = Importer { graph: &graph, recurrences, names, positions, memo: FxHashMap::default() };
     for n in order {
         let id = if interesting[n.index()] { importer.node(eg, n)? } else { importer.leaf(eg, n)? };
         importer.memo.insert(n, id);
     }
     Ok(roots.iter().map(|r| importer.memo[r]).collect())
+}
+
+/// Linear recurrences.
+pub(crate) type Recurrences = FxHashMap<NodeId, Linear>;
+
+/// The linear recurrences that outputs need, if what they keep is a decay, or everything.
+fn recurrences(eg: &mut Eg, roots: &[NodeId]) -> Result<Recurrences, Error> {
+    let mut found = Recurrences::default();
+    let mut seen = FxHashSet::default();
+    let mut stack = roots.to_vec();
+    while let Some(n) = stack.pop() {
+        if !seen.insert(n) {
+            continue;
+        }
+        stack.extend(eg.analysis.canon.g.args(n));
+        let Some(l) = linear(&mut eg.analysis, n)? else { continue };
+        let decays = match l.kept {
+            Some(k) => logarithm(&mut eg.analysis.canon, k)?.is_some(),
+            None => true,
+        };
+        if decays {
+            // Where it is chosen, it is the recurrence that was written.
+            let args = [Some(l.addend), l.kept].into_iter().flatten().collect();
+            eg.analysis.carried.insert((l.time, l.reverse, args), n);
+            found.insert(n, l);
+        }
+    }
+    Ok(found)
 }
 
 /// Is an axis one that canonical sums bind?
@@ -78,6 +117,7 @@ fn is_canonical(graph: &Graph, axis: AxisId) -> bool {
 
 struct Importer<'g> {
     graph: &'g Graph,
+    recurrences: Recurrences,
     /// Other names of canonical bound axes.
     names: Vec<(AxisId, AxisId)>,
     /// The same as positions.
@@ -125,8 +165,15 @@ impl Importer<'_> {
                 let at = self.all_renamed(eg, &graph.args(n)[1..])?;
                 let mut pairs: Vec<(AxisId, NodeId)> = axes.iter().map(|&a| self.axis(a)).zip(at).collect();
                 pairs.sort_unstable();
-                let (axes, at) = (pairs.iter().map(|p| p.0).collect(), pairs.iter().map(|p| p.1).collect());
+                let (axes, at): (Vec<AxisId>, Vec<NodeId>) = pairs.into_iter().unzip();
+                eg.analysis.note_ranges(&axes, &at)?;
+                let (axes, at) = (axes.into(), at.into());
                 Term::new(Head::Sub { axes, at }, &self.class(&graph.args(n)[..1]))
+            }
+            Op::Rec(_) if self.recurrences.contains_key(&n) => {
+                let Linear { time, reverse, addend, kept } = self.recurrences[&n];
+                let args: Vec<NodeId> = [Some(addend), kept].into_iter().flatten().collect();
+                Term::new(Head::Scan { axis: time, reverse }, &self.class(&args))
             }
             op => Term::new(Head::Other(self.op(op)), &self.class(graph.args(n))),
         };

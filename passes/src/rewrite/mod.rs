@@ -38,6 +38,7 @@
 
 mod build;
 mod carried;
+mod conditions;
 mod cost;
 mod count;
 mod engine;
@@ -45,6 +46,7 @@ mod explained;
 mod extract;
 mod forms;
 mod import;
+mod linear;
 pub mod proof;
 mod replay;
 mod rules;
@@ -66,8 +68,8 @@ use workshop::{Eg, Workshop};
 /// Lengths of blocks that are tried.
 pub const LENGTHS: [i64; 3] = [64, 128, 256];
 
-/// The share of a definition's cost that an algorithm may have at most.
-const WORTH: f64 = 0.98;
+/// The share of a definition's cost that an algorithm may have at most: the model is not better than that.
+const WORTH: f64 = 0.9;
 
 /// How a graph is rewritten.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -282,3 +284,6 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     let found = Rewritten { graph: new, changed: true, blocks, length, origin, cost: (before, after), degree, notes };
     Ok((found, blocked))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,17 @@
 //! What rules share: the workshop in which leaves are made, axes of blocks, and facts about classes.
 
+use super::conditions::Conditions;
+use super::engine::NODES;
+use super::rules::Rule;
 use super::term::{Head, Leaves, Term};
 use crate::canon::{Canon, IntForm};
 use egg::{Analysis, DidMerge, EGraph, Id};
 use rustc_hash::FxHashMap;
+use std::cell::RefCell;
 use weft_ir::DType;
+use weft_ir::graph::op::Axes;
 use weft_ir::graph::prove::Prover;
-use weft_ir::graph::{AxisId, AxisSet, DomainId, Error, Extent, MapFn, NodeId, Op};
+use weft_ir::graph::{AxisId, AxisSet, DomainId, Error, Extent, Graph, MapFn, NodeId, Op};
 
 /// The e-graph of a layer.
 pub(crate) type Eg = EGraph<Term, Workshop>;
@@ -22,6 +27,24 @@ pub(crate) struct Facts {
     pub(crate) leaf: Option<NodeId>,
     /// Is there a reduction in its terms?
     pub(crate) heavy: bool,
+    /// Conditions without which some of its terms are not defined: that positions are on the axes that are read there.
+    pub(crate) needs: Leaves,
+    /// May a term be undefined or infinite for reasons that no condition tells?
+    pub(crate) risky: bool,
+}
+
+impl Facts {
+    /// May some term be undefined or infinite where others are not? A product with a sum that may be empty needs a guard then.
+    pub(crate) fn may_be_undefined(&self) -> bool {
+        self.risky || !self.needs.is_empty()
+    }
+
+    /// What is needed of axes that are bound here can no longer be told.
+    fn hide(&mut self, g: &Graph, bound: &[AxisId]) {
+        let mentions = |n: &NodeId| bound.iter().any(|&a| g.free(*n).contains(a));
+        self.risky |= self.needs.iter().any(mentions);
+        self.needs.retain(|n| !mentions(n));
+    }
 }
 
 /// An axis split into blocks of a constant length: position `x` is `length * block + place`.
@@ -33,20 +56,6 @@ pub(crate) struct Blocks {
     pub(crate) place: AxisId,
 }
 
-/// A rule that almost fired: all that it asks of a term was there, but for one condition.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Missed {
-    /// The rule's name.
-    pub(crate) rule: &'static str,
-    /// What does not meet the condition.
-    pub(crate) class: Id,
-    /// How it fails.
-    pub(crate) why: &'static str,
-}
-
-/// More near misses than these are not told.
-const MISSED: usize = 32;
-
 /// Makes leaves and axes, and answers questions about them.
 pub(crate) struct Workshop {
     /// The graph in which leaves are.
@@ -56,8 +65,10 @@ pub(crate) struct Workshop {
     domains: FxHashMap<(DomainId, bool), DomainId>,
     /// Domains of blocks.
     made: Vec<DomainId>,
-    /// Rules that almost fired.
-    pub(crate) missed: Vec<Missed>,
+    /// Most nodes that the e-graph may have.
+    pub(crate) most: usize,
+    /// Conditions of rules.
+    pub(crate) conditions: Conditions,
     /// Recurrences of the workshop that add up: by axis, direction, and addend.
     pub(crate) counted: FxHashMap<(AxisId, bool, NodeId), NodeId>,
     /// Recurrences that were made of scans: by axis, direction, addend and what is kept.
@@ -67,7 +78,9 @@ pub(crate) struct Workshop {
     fresh: FxHashMap<DomainId, Vec<AxisId>>,
     /// Answers that were given: what a term of the workshop means does not change.
     simple: FxHashMap<Leaves, Option<Leaves>>,
-    implied: FxHashMap<(Leaves, NodeId), bool>,
+    implied: RefCell<FxHashMap<(Leaves, NodeId), bool>>,
+    /// By axes and positions in their place: what must hold for all of them to be on their axes.
+    ranges: FxHashMap<(Axes, Leaves), Vec<NodeId>>,
 }
 
 impl Workshop {
@@ -78,23 +91,27 @@ impl Workshop {
             length,
             domains: FxHashMap::default(),
             made: Vec::new(),
-            missed: Vec::new(),
+            most: NODES,
+            conditions: Conditions::default(),
             counted: FxHashMap::default(),
             carried: FxHashMap::default(),
             places: None,
             split: FxHashMap::default(),
             fresh: FxHashMap::default(),
             simple: FxHashMap::default(),
-            implied: FxHashMap::default(),
+            implied: RefCell::default(),
+            ranges: FxHashMap::default(),
         }
     }
 
-    /// Notes that a rule failed for one condition only.
-    pub(crate) fn miss(&mut self, rule: &'static str, class: Id, why: &'static str) {
-        let missed = Missed { rule, class, why };
-        if self.missed.len() < MISSED && !self.missed.contains(&missed) {
-            self.missed.push(missed);
-        }
+    /// Is a condition of a rule met?
+    pub(crate) fn met(&mut self, rule: &Rule, number: usize, holds: bool) -> bool {
+        self.conditions.met(rule, number, holds)
+    }
+
+    /// The same, of a class where everything else is as the rule wants it.
+    pub(crate) fn met_by(&mut self, class: Id, rule: &Rule, number: usize, holds: bool) -> bool {
+        self.conditions.met_by(class, rule, number, holds)
     }
 
     /// The position on an axis.
@@ -209,14 +226,39 @@ impl Workshop {
         Ok(Some(left.into_iter().collect()))
     }
 
+    /// Makes the conditions under which positions are on their axes, if they are not always.
+    pub(crate) fn note_ranges(&mut self, axes: &[AxisId], at: &[NodeId]) -> Result<(), Error> {
+        let key = (Axes::from(axes), Leaves::from(at));
+        if self.ranges.contains_key(&key) {
+            return Ok(());
+        }
+        let mut needed = Vec::new();
+        for (&a, &p) in axes.iter().zip(at) {
+            let domain = self.canon.g.axis(a).domain;
+            if matches!(self.canon.g.op(p), Op::Index(b) if self.canon.g.axis(*b).domain == domain) {
+                continue;
+            }
+            let (not_below, not_beyond) = (self.prover(&[]).not_negative(p), self.prover(&[]).below_extent(p, domain));
+            let (zero, size) = (self.canon.int(0)?, self.canon.make(&Op::Size(domain), &[])?);
+            if !not_below {
+                needed.push(self.canon.map(MapFn::Le, &[zero, p])?);
+            }
+            if !not_beyond {
+                needed.push(self.canon.map(MapFn::Lt, &[p, size])?);
+            }
+        }
+        self.ranges.insert(key, needed);
+        Ok(())
+    }
+
     /// Does a condition hold wherever guards do?
-    pub(crate) fn implied(&mut self, guards: &[NodeId], condition: NodeId) -> bool {
+    pub(crate) fn implied(&self, guards: &[NodeId], condition: NodeId) -> bool {
         let key = (guards.into(), condition);
-        if let Some(&known) = self.implied.get(&key) {
+        if let Some(&known) = self.implied.borrow().get(&key) {
             return known;
         }
         let found = self.prover(guards).implies(condition);
-        self.implied.insert(key, found);
+        self.implied.borrow_mut().insert(key, found);
         found
     }
 
@@ -257,17 +299,27 @@ impl Workshop {
             free.extend(&a.free);
         }
         let dtype = args.iter().map(|a| a.dtype).reduce(|a, b| a.join(b).unwrap_or(a)).unwrap_or(DType::Float);
-        let mut facts = Facts { free, dtype, leaf: None, heavy: args.iter().any(|a| a.heavy) };
+        let risky = args.iter().any(|a| a.risky);
+        let needs = args.iter().flat_map(|a| a.needs.iter().copied()).collect();
+        let mut facts = Facts { free, dtype, leaf: None, heavy: args.iter().any(|a| a.heavy), needs, risky };
         match &term.head {
             Head::Leaf(n) => {
                 let heavy = self.canon.is_heavy(*n);
-                return Facts { free: g.free(*n).clone(), dtype: g.dtype(*n), leaf: Some(*n), heavy };
+                let risky = self.canon.may_be_undefined(*n);
+                let free = g.free(*n).clone();
+                return Facts { free, dtype: g.dtype(*n), leaf: Some(*n), heavy, needs: Leaves::new(), risky };
             }
+            // What is positive is known of leaves only.
+            Head::Map(MapFn::Log | MapFn::Inv | MapFn::Sqrt) => facts.risky = true,
             Head::Map(_) | Head::Outputs => {}
             Head::Ein { axes, guards } => {
                 for &x in guards {
                     facts.free.extend(g.free(x));
                 }
+                // What stands under a guard is defined where it holds, if it says so.
+                facts.risky &= guards.is_empty();
+                facts.needs.retain(|n| !self.implied(guards, *n));
+                facts.hide(g, axes);
                 // The end of a ragged axis depends on the document.
                 for &a in axes {
                     if let Some(batch) = g.ragged_over(g.axis(a).domain)
@@ -291,6 +343,8 @@ impl Workshop {
                         facts.free.extend(g.free(p));
                     }
                 }
+                facts.hide(g, axes);
+                facts.needs.extend(self.ranges.get(&(axes.clone(), at.clone())).into_iter().flatten().copied());
             }
             Head::Scan { axis, reverse } => {
                 facts.free.insert(*axis);
@@ -303,9 +357,12 @@ impl Workshop {
                 for &a in op.bound() {
                     facts.free.remove(a);
                 }
+                facts.hide(g, op.bound());
                 facts.heavy = true;
             }
         }
+        facts.needs.sort_unstable();
+        facts.needs.dedup();
         facts
     }
 }
@@ -319,8 +376,11 @@ impl Analysis<Term> for Workshop {
 
     fn merge(&mut self, a: &mut Facts, b: Facts) -> DidMerge {
         let free: AxisSet = a.free.iter().filter(|&x| b.free.contains(x)).collect();
-        let merged =
-            Facts { free, dtype: a.dtype, leaf: a.leaf.min(b.leaf).or(a.leaf).or(b.leaf), heavy: a.heavy && b.heavy };
+        let leaf = a.leaf.min(b.leaf).or(a.leaf).or(b.leaf);
+        let mut needs: Leaves = a.needs.iter().chain(&b.needs).copied().collect();
+        needs.sort_unstable();
+        needs.dedup();
+        let merged = Facts { free, dtype: a.dtype, leaf, heavy: a.heavy && b.heavy, needs, risky: a.risky || b.risky };
         let changed = DidMerge(merged != *a, merged != b);
         *a = merged;
         changed

@@ -14,16 +14,19 @@ use weft_passes::{autodiff, canon, rewrite};
 const RUNS: [(i64, &[usize]); 3] = [(4, &[19, 3, 8]), (3, &[1, 10]), (5, &[23])];
 
 /// Layers that nobody has published, with the power of time that they should cost.
-const VARIANTS: [&str; 10] = [
+const VARIANTS: [&str; 13] = [
     "alibi_codes",
     "channel_decays",
     "chunk_codes",
     "code_picks",
     "code_sigmoids",
+    "cumulative",
+    "cumulative_channels",
     "gated_features",
     "lagged_decay",
     "squares",
     "two_decays",
+    "unrolled",
     "whole",
 ];
 
@@ -152,7 +155,15 @@ fn steps() {
 /// No rule is there for one layer. Left out, it makes some layers, or their gradients, dearer: at least two, or it has a reason. Costs are those of float32.
 #[test]
 fn economy() {
-    const ALONE: [(&str, &str); 2] = [
+    const ALONE: [(&str, &str); 4] = [
+        (
+            "a weight that adds up",
+            "the gradient of a rate that multiplies a distance: small layers have it cheaply enough otherwise at this length",
+        ),
+        (
+            "exponential of a sum",
+            "a bias by distance beside a score under one exponential, of which there is one here with codes",
+        ),
         ("count", "the constant feature of a polynomial kernel: a sum of ones over the keys that a row sees"),
         (
             "positions first",

@@ -90,7 +90,7 @@ fn merge(eg: &mut Eg, class: Id, term: &Term) -> Result<Vec<Found>, Error> {
                     _ => inner.args.iter().any(|&f| is_weight(eg, f, DEPTH)),
                 };
                 if worth {
-                    let (axes, guards, factors) = build::merged(eg, term, n, &inner)?;
+                    let (axes, guards, factors) = build::merged(eg, &MERGE, term, n, &inner)?;
                     let to = build::ein(eg, &axes, &guards, &factors)?;
                     found.push(Found { inner: vec![(n, t.clone())], to });
                 }
@@ -161,8 +161,13 @@ fn between(eg: &Eg, sum: &Sum, i: AxisId) -> Option<Between> {
 
 fn sum_around(eg: &mut Eg, sum: &Sum, i: AxisId) -> Result<Option<Id>, Error> {
     let Some(Between { early, late, after }) = between(eg, sum, i) else { return Ok(None) };
+    if let Some(f) = sum.factors.iter().copied().find(|&f| eg[f].data.free.contains(i))
+        && !eg.analysis.met_by(f, &AROUND, 0, false)
+    {
+        return Ok(None);
+    }
     let batch = sum.axes.iter().any(|&a| eg.analysis.is_batch_of(a, &[i]));
-    if batch || sum.factors.iter().any(|&f| eg[f].data.free.contains(i)) {
+    if !eg.analysis.met(&AROUND, 1, !batch) {
         return Ok(None);
     }
     // One of the two positions is `i`, the other on its side of it.
@@ -212,7 +217,8 @@ fn stepped(eg: &mut Eg, sum: &Sum, n: usize, late: AxisId, early: AxisId) -> Res
     }
     let (x, y) = (eg.analysis.index(early)?, eg.analysis.index(late)?);
     let ordered = eg.analysis.canon.map(MapFn::Le, &[x, y])?;
-    if !eg.analysis.implied(&sum.guards, ordered) {
+    let ordered = eg.analysis.implied(&sum.guards, ordered);
+    if !eg.analysis.met_by(sum.factors[n], &STEPS, 1, ordered) {
         return Ok(None);
     }
     let mut taken: AxisSet = sum.axes.iter().copied().collect();

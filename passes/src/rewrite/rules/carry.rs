@@ -2,7 +2,7 @@
 
 use super::decay::{self, Decay};
 use super::parts::part;
-use super::{Found, Phase, Rounding, Rule};
+use super::{Found, Phase, Rounding, Rule, window};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::carried::{Carried, declare};
@@ -17,7 +17,11 @@ pub(super) const CARRY: Rule = Rule {
     phase: Phase::Blocks,
     mathematics: "sum over m < n of D(n - 1, m) F(m) G = G S[n - 1] if n >= 1, where S[m] = F(m) + D(m, m - 1) S[m - 1]; \
                   and likewise for m >= n, from the last block to the first",
-    conditions: &["n and G do not depend on m", "D is a decay between the ends of blocks, or 1"],
+    conditions: &[
+        "n and G do not depend on m",
+        "D is a decay between the ends of blocks, or 1",
+        "G is defined, or there is something in the nearest block",
+    ],
     guard: "S depends on no long axis but m",
     rounding: Rounding::Reassociates,
     example: ("sum(m: p[m] where m < n)", "if n >= 1 then S[n - 1] else 0"),
@@ -72,7 +76,8 @@ fn carried(
     let Some(range) = range(&mut eg.analysis, g, m)? else { return Ok(None) };
     let w = &mut eg.analysis;
     let nearest = w.canon.int_term(&range.nearest)?;
-    if axes.iter().any(|&a| w.canon.g.free(nearest).contains(a)) {
+    let outside = !axes.iter().any(|&a| w.canon.g.free(nearest).contains(a));
+    if !w.met(&CARRY, 0, outside) {
         return Ok(None);
     }
     // Decays up to the end of the last block are carried as a decay of the state.
@@ -100,8 +105,16 @@ fn carried(
     let state = build::scan(eg, m, !range.past, body, kept);
     let read = build::sub(eg, state, &[(m, nearest)])?;
     let mut gs = p.rest_guards;
-    gs.push(there_is(&mut eg.analysis, m, &range)?);
-    gs.extend(occurs(eg, m, &range, &p.private, &p.own_guards, nearest)?);
+    let there = there_is(&mut eg.analysis, m, &range)?;
+    gs.push(there);
+    let counted = occurs(eg, m, &range, &p.private, &p.own_guards, nearest, there)?;
+    let counted_too = counted.is_some();
+    gs.extend(counted);
+    let risky = p.rest.iter().any(|&f| eg[f].data.may_be_undefined());
+    let member = counted_too || !risky || has_member(eg, m, nearest, &p.private, &p.own_guards, there)?;
+    if !eg.analysis.met(&CARRY, 2, member) {
+        return Ok(None);
+    }
     let fs: Vec<Id> = p.rest.into_iter().chain([read]).collect();
     Ok(Some(build::ein(eg, &p.left, &gs, &fs)?))
 }
@@ -115,6 +128,7 @@ fn occurs(
     private: &[AxisId],
     guards: &[NodeId],
     nearest: NodeId,
+    there: NodeId,
 ) -> Result<Option<NodeId>, Error> {
     let by_data = |&&g: &&NodeId| !eg.analysis.canon.is_data_free(g);
     if !guards.iter().any(|g| by_data(&g)) {
@@ -136,8 +150,31 @@ fn occurs(
         }
     };
     let c = &mut eg.analysis.canon;
-    let there = c.substitute(carried, &[(m, nearest)])?;
-    c.map(MapFn::Le, &[one, there]).map(Some)
+    let found = c.substitute(carried, &[(m, nearest)])?;
+    // Conditions are asked everywhere: also where there is no such block.
+    let found = c.ein(&[], &[there], &[found])?;
+    c.map(MapFn::Le, &[one, found]).map(Some)
+}
+
+/// Is the first place of the nearest block among what is summed, if there is such a block?
+fn has_member(
+    eg: &mut Eg,
+    m: AxisId,
+    nearest: NodeId,
+    private: &[AxisId],
+    guards: &[NodeId],
+    there: NodeId,
+) -> Result<bool, Error> {
+    let w = &mut eg.analysis;
+    let zero = w.canon.int(0)?;
+    let at: Vec<(AxisId, NodeId)> = private.iter().map(|&a| (a, zero)).chain([(m, nearest)]).collect();
+    for &g in guards {
+        let first = w.canon.substitute(g, &at)?;
+        if w.canon.known(first) != Some(true) && !w.implied(&[there], first) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Is there a block in a range?
@@ -178,10 +215,13 @@ fn decayed(eg: &mut Eg, factor: Id, m: AxisId, range: &Range, guards: &[NodeId])
         let room = w.canon.at_least_zero(&room)?;
         let within = w.canon.known(room) == Some(true) || w.prover(guards).implies(room);
         let (own, next) = (w.canon.int_term(&own)?, w.canon.int_term(&next)?);
-        if !within || !decay::falls(eg, exponent, late.0, early.0)? {
+        let falls = decay::falls(eg, exponent, late.0, early.0)?;
+        if !eg.analysis.met(&CARRY, 1, within && falls) {
             continue;
         }
-        let inside = build::sub(eg, exponent, &[(outer.0, own), inner])?;
+        // Both positions stand in the block.
+        let within = window::replaced(eg, exponent, early.0, late.0, 6, window::difference)?.unwrap_or(exponent);
+        let inside = build::sub(eg, within, &[(outer.0, own), inner])?;
         let step = build::sub(eg, exponent, &[(outer.0, own), (inner.0, next)])?;
         return Ok(Some((build::map(eg, MapFn::Exp, &[inside])?, build::map(eg, MapFn::Exp, &[step])?)));
     }

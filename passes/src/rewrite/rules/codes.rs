@@ -38,7 +38,8 @@ fn solve(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         let Some((axis, at)) = equation(eg, g, axes)? else { continue };
         let w = &mut eg.analysis;
         let domain = w.canon.g.axis(axis).domain;
-        if w.canon.is_data_free(at) || !w.prover(&[]).in_range(at, domain) {
+        let inside = w.prover(&[]).in_range(at, domain);
+        if w.canon.is_data_free(at) || !w.met(&SOLVE, 0, inside) {
             continue;
         }
         let map = [(axis, at)];
@@ -148,7 +149,11 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         for read in reads_apart(eg, term.args[n])? {
             let key = (read.axis, read.at);
             let positions = eg.analysis.canon.g.free(read.at).clone();
-            if tried.contains(&key) || !positions.is_disjoint(&bound) || bound.contains(read.axis) {
+            let outside = positions.is_disjoint(&bound);
+            if tried.contains(&key)
+                || !eg.analysis.met(&PULL, 0, outside)
+                || !eg.analysis.met(&PULL, 1, !bound.contains(read.axis))
+            {
                 continue;
             }
             tried.push(key);
@@ -187,7 +192,7 @@ fn pull(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             let own = bodies().any(|f| eg[f].data.free.iter().any(long));
             // What is left must know less of where it is than what was there.
             let all = positions.iter().filter(|&a| long(a)).all(|a| others.contains(a));
-            if others.contains(read.axis) || all || own {
+            if all || own || !eg.analysis.met(&PULL, 1, !others.contains(read.axis)) {
                 continue;
             }
             let table = match &term.head {
@@ -224,7 +229,7 @@ fn one_hot(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             for &g in guards {
                 used.extend(eg.analysis.canon.g.free(g));
             }
-            let code = if used.contains(read.axis) {
+            let code = if !eg.analysis.met(&ONE_HOT, 1, !used.contains(read.axis)) {
                 let mut taken = used.clone();
                 taken.extend(&body);
                 eg.analysis.fresh(read.axis, &taken)

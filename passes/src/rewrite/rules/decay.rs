@@ -184,7 +184,8 @@ fn anchor(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
                 let order = if past { [border, here] } else { [here, border] };
                 let order = w.canon.map(MapFn::Le, &order)?;
                 let holds = w.canon.known(order) == Some(true) || w.prover(guards).implies(order);
-                if !holds || !falls(eg, exponent, late, early)? {
+                let fallen = falls(eg, exponent, late, early)?;
+                if !eg.analysis.met(&ANCHOR, 2, holds) || !eg.analysis.met_by(factor, &ANCHOR, 1, fallen) {
                     continue;
                 }
                 let row = build::sub(eg, exponent, &[(x, border)])?;

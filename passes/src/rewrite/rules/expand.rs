@@ -22,7 +22,7 @@ pub(super) const SPLIT_EXP: Rule = Rule {
     name: "exponential of a sum",
     phase: Phase::Factors,
     mathematics: "exp(a + b) = exp(a) exp(b)",
-    conditions: &["what is split off is nowhere positive, so that nothing overflows"],
+    conditions: &["a part that depends on one position is nowhere positive: its exponential alone could overflow"],
     guard: "a + b depends on two long axes; what is split off is a decay, or depends on one of them",
     rounding: Rounding::Bounded,
     example: ("exp(s - c * (t - j))", "exp(s) * exp(-c * (t - j))"),
@@ -85,17 +85,25 @@ fn split_exp(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
             let own = long_axes(eg, &eg[a].data.free);
             if falls(eg, a, &long)? {
                 groups[0].1.push(a);
-            } else if own.len() == 1 && decay::sign(eg, a, &[]) != Some(-1) {
-                eg.analysis.miss(SPLIT_EXP.name, a, "it may be positive, and its exponential alone could overflow");
+            } else if own.len() != 1 {
                 rest.push(a);
-            } else if own.len() == 1 {
-                match groups[1..].iter_mut().find(|g| g.0 == own) {
-                    Some(g) => g.1.push(a),
-                    None => groups.push((own, vec![a])),
-                }
             } else {
-                rest.push(a);
+                let falls = decay::sign(eg, a, &[]) == Some(-1);
+                if !eg.analysis.met_by(a, &SPLIT_EXP, 0, falls) {
+                    rest.push(a);
+                } else if let Some(g) = groups[1..].iter_mut().find(|g| g.0 == own) {
+                    g.1.push(a);
+                } else {
+                    groups.push((own, vec![a]));
+                }
             }
+        }
+        // Two positions take their part in what stays together, or it is a part of one position as well.
+        let left: AxisSet = rest.iter().flat_map(|&a| eg[a].data.free.iter()).collect();
+        if let (Some(&a), true) = (rest.first(), long_axes(eg, &left).len() < 2)
+            && !eg.analysis.met_by(a, &SPLIT_EXP, 0, false)
+        {
+            continue;
         }
         let groups: Vec<Vec<Id>> = groups.into_iter().map(|g| g.1).chain([rest]).filter(|g| !g.is_empty()).collect();
         if groups.len() < 2 {

@@ -60,7 +60,8 @@ fn decided(eg: &mut Eg, id: Id, guards: &[NodeId], depth: u32) -> Result<Option<
         for &g in own {
             let not = eg.analysis.canon.negate(g)?;
             never |= eg.analysis.implied(guards, not);
-            if !eg.analysis.implied(guards, g) {
+            let implied = eg.analysis.implied(guards, g);
+            if !eg.analysis.met(&DECIDE, 0, implied) {
                 left.push(g);
             }
         }

@@ -17,6 +17,8 @@ mod parts;
 mod prefix;
 mod push;
 mod swap;
+mod telescope;
+mod unroll;
 mod window;
 
 use super::term::Term;
@@ -92,6 +94,8 @@ pub(crate) const RULES: &[&Rule] = &[
     &between::MERGE,
     &between::STEPS,
     &between::AROUND,
+    &telescope::TELESCOPE,
+    &unroll::UNROLL,
     &ones::COUNT,
     &expand::DISTRIBUTE,
     &expand::SPLIT_EXP,

@@ -70,7 +70,7 @@ fn near_far(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         let tied = tied(eg, &term.args, &r)?;
         let distances = if tied.is_none() { vec![r.w] } else { turns(eg, &term.args, &r) };
         if let (Some((factor, why)), true) = (tied, distances.is_empty()) {
-            eg.analysis.miss(NEAR_FAR.name, factor, why);
+            eg.analysis.conditions.miss(NEAR_FAR.name, factor, why);
         }
         for distance in distances {
             let border = border(&mut eg.analysis, &r, distance)?;

@@ -7,7 +7,7 @@ use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
 use egg::Id;
 use weft_ir::graph::prove::Prover;
-use weft_ir::graph::{AxisId, Error, NodeId};
+use weft_ir::graph::{AxisId, Error, MapFn, NodeId};
 
 pub(super) const COUNT: Rule = Rule {
     name: "count",
@@ -26,14 +26,21 @@ fn count(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     for &x in axes {
         let own: Vec<usize> = (0..guards.len()).filter(|&n| eg.analysis.canon.g.free(guards[n]).contains(x)).collect();
         let [at] = own[..] else { continue };
-        if term.args.iter().any(|&f| eg[f].data.free.contains(x)) {
+        let alone = !term.args.iter().any(|&f| eg[f].data.free.contains(x));
+        if !eg.analysis.met(&COUNT, 0, alone) {
             continue;
         }
         let Some(number) = number(eg, guards[at], x)? else { continue };
         let float = eg.analysis.canon.float_of(number)?;
         let mut fs = term.args.to_vec();
         fs.push(build::leaf(eg, float));
-        let gs: Vec<NodeId> = guards.iter().copied().enumerate().filter(|&(n, _)| n != at).map(|(_, g)| g).collect();
+        let mut gs: Vec<NodeId> =
+            guards.iter().copied().enumerate().filter(|&(n, _)| n != at).map(|(_, g)| g).collect();
+        // What is undefined without a position would be times 0.
+        if term.args.iter().any(|&f| eg[f].data.may_be_undefined()) {
+            let one = eg.analysis.canon.int(1)?;
+            gs.push(eg.analysis.canon.map(MapFn::Le, &[one, number])?);
+        }
         let left: Vec<AxisId> = axes.iter().copied().filter(|&a| a != x).collect();
         found.push(Found::plain(build::ein(eg, &left, &gs, &fs)?));
     }
@@ -53,5 +60,6 @@ fn number(eg: &mut Eg, guard: NodeId, x: AxisId) -> Result<Option<NodeId>, Error
     let (last, number) = (w.canon.int_term(&last)?, w.canon.int_term(&number)?);
     let domain = w.canon.g.axis(x).domain;
     let p = Prover::new(&w.canon.g);
-    Ok((p.not_negative(number) && p.below_extent(last, domain)).then_some(number))
+    let inside = p.not_negative(number) && p.below_extent(last, domain);
+    Ok(w.met(&COUNT, 1, inside).then_some(number))
 }

@@ -2,7 +2,21 @@
 
 use crate::rewrite::workshop::Eg;
 use egg::Id;
-use weft_ir::graph::{AxisId, AxisSet, NodeId};
+use weft_ir::graph::{AxisId, AxisSet, Error, NodeId};
+
+/// Conditions that must stand before what is taken out of a sum over `axes`, so that it is nowhere computed where the sum has no members: none
+/// if nothing that is taken out needs them, and nothing if they cannot be told.
+pub(super) fn kept_from(
+    eg: &mut Eg,
+    axes: &[AxisId],
+    guards: &[NodeId],
+    taken: &[Id],
+) -> Result<Option<Vec<NodeId>>, Error> {
+    if guards.is_empty() || !taken.iter().any(|&f| eg[f].data.may_be_undefined()) {
+        return Ok(Some(Vec::new()));
+    }
+    eg.analysis.canon.occupied(axes, guards)
+}
 
 /// Guards and factors of a sum, parted by an axis `x`.
 pub(super) struct Parts {

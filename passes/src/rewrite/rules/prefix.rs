@@ -4,7 +4,7 @@
 //! precision it loses a few roundings of the larger one: 1e-16 of what a whole sequence adds up to. Where both positions stand in one block there is no need
 //! for that ([`super::window`]), and costs prefer it.
 
-use super::window::replaced;
+use super::window::{pairs_in_order, replaced};
 use super::{Found, Phase, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
@@ -44,6 +44,8 @@ struct Window {
     /// Conditions on `i` alone.
     guards: Vec<NodeId>,
     factors: Vec<NodeId>,
+    /// Do both depend on `i` alone of the three?
+    alone: bool,
 }
 
 fn window(eg: &Eg, axes: &[AxisId], guards: &[NodeId], factors: Vec<NodeId>) -> Option<Window> {
@@ -77,7 +79,8 @@ fn window(eg: &Eg, axes: &[AxisId], guards: &[NodeId], factors: Vec<NodeId>) -> 
     let domain = |a: AxisId| g.axis(a).domain;
     let fits = w.is_base(i) && early != late && domain(early) == domain(i) && domain(late) == domain(i);
     let free = |n: &NodeId| !g.free(*n).contains(early) && !g.free(*n).contains(late);
-    (fits && rest.iter().chain(&factors).all(free)).then_some(Window { i, early, late, strict, guards: rest, factors })
+    let alone = rest.iter().chain(&factors).all(free);
+    fits.then_some(Window { i, early, late, strict, guards: rest, factors, alone })
 }
 
 fn prefix(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
@@ -85,35 +88,13 @@ fn prefix(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let mut found = Vec::new();
     let positions: Vec<AxisId> = axes.iter().copied().filter(|&a| eg.analysis.is_base(a)).collect();
     for bound in positions {
-        for (x, y) in ordered(eg, guards, bound)? {
+        for (x, y) in pairs_in_order(eg, &PREFIX, guards, bound)? {
             let mut factors = Vec::with_capacity(term.args.len());
             for &f in &term.args {
                 factors.push(replaced(eg, f, x, y, 6, difference)?.unwrap_or(f));
             }
             if factors[..] != term.args[..] {
                 found.push(Found::plain(build::ein(eg, axes, guards, &factors)?));
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Pairs of an axis and another of its domain whose positions the guards put in order, the earlier first.
-fn ordered(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Vec<(AxisId, AxisId)>, Error> {
-    let w = &mut eg.analysis;
-    let domain = w.canon.g.axis(bound).domain;
-    let mut others: Vec<AxisId> = Vec::new();
-    for &g in guards.iter().filter(|&&g| w.canon.g.free(g).contains(bound)) {
-        let more = w.canon.g.free(g).iter().filter(|&y| y != bound && w.canon.g.axis(y).domain == domain);
-        others.extend(more.filter(|y| !others.contains(y)).collect::<Vec<_>>());
-    }
-    let mut found = Vec::new();
-    for other in others {
-        let (here, there) = (w.index(bound)?, w.index(other)?);
-        for (x, y, order) in [(bound, other, [here, there]), (other, bound, [there, here])] {
-            let order = w.canon.map(MapFn::Le, &order)?;
-            if w.implied(guards, order) {
-                found.push((x, y));
             }
         }
     }
@@ -136,23 +117,32 @@ fn difference(eg: &mut Eg, term: &Term, x: AxisId, y: AxisId) -> Result<Option<I
         _ => None,
     };
     let Some(window) = window.filter(|w| (w.early, w.late) == (x, y)) else { return Ok(None) };
-    let upto = upto(eg, &window)?;
+    if !eg.analysis.met(&PREFIX, 1, window.alone) {
+        return Ok(None);
+    }
+    let (upto, sign) = upto(eg, &window)?;
     let c = &mut eg.analysis.canon;
     let early = c.make(&Op::Index(window.early), &[])?;
     let before = c.substitute(upto, &[(window.late, early)])?;
     let made = c.map(MapFn::Sub, &[upto, before])?;
-    let made = c.float_of(made)?;
+    let mut made = c.float_of(made)?;
+    if let Some(sign) = sign {
+        // Not to be seen in a difference, nor does rounding keep it.
+        let zero = c.float(0.0)?;
+        made = c.map(if sign < 0 { MapFn::Min } else { MapFn::Max }, &[made, zero])?;
+    }
     Ok(Some(build::leaf(eg, made)))
 }
 
-/// The sum over all positions up to that on `late`, or before it.
-fn upto(eg: &mut Eg, w: &Window) -> Result<NodeId, Error> {
+/// The sum over all positions up to that on `late`, or before it; and the sign of what is added.
+fn upto(eg: &mut Eg, w: &Window) -> Result<(NodeId, Option<i32>), Error> {
     let c = &mut eg.analysis.canon;
     let here = c.make(&Op::Index(w.late), &[])?;
     let at = [(w.i, here)];
     let guards = w.guards.iter().map(|&g| c.substitute(g, &at)).collect::<Result<Vec<_>, _>>()?;
     let factors = w.factors.iter().map(|&f| c.substitute(f, &at)).collect::<Result<Vec<_>, _>>()?;
     let addend = c.ein(&[], &guards, &factors)?;
+    let sign = c.sign(addend, &[], &|_| None);
     let wide = if c.g.dtype(addend).is_int() { DType::I32 } else { DType::F64 };
     let addend = if wide == DType::F64 { c.make(&Op::Cast(wide), &[addend])? } else { addend };
     let key = (w.late, false, addend);
@@ -168,5 +158,6 @@ fn upto(eg: &mut Eg, w: &Window) -> Result<NodeId, Error> {
             made
         }
     };
-    if w.strict { Ok(sum) } else { eg.analysis.canon.map(MapFn::Sub, &[sum, addend]) }
+    let sum = if w.strict { sum } else { eg.analysis.canon.map(MapFn::Sub, &[sum, addend])? };
+    Ok((sum, sign))
 }

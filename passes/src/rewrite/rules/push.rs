@@ -69,7 +69,7 @@ pub(super) fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Resu
             let mut names: Vec<(AxisId, NodeId)> = Vec::new();
             let mut bound = Vec::new();
             for &a in axes {
-                if in_positions.contains(a) {
+                if !eg.analysis.met(&PUSH, 0, !in_positions.contains(a)) {
                     let new = eg.analysis.fresh(a, &taken);
                     taken.insert(new);
                     names.push((a, eg.analysis.index(new)?));
@@ -97,7 +97,7 @@ pub(super) fn pushed(eg: &mut Eg, term: &Term, map: &[(AxisId, NodeId)]) -> Resu
             Some(build::sub(eg, term.args[0], &all)?)
         }
         Head::Scan { axis, reverse } => {
-            if in_positions.contains(*axis) {
+            if !eg.analysis.met(&PUSH, 1, !in_positions.contains(*axis)) {
                 return Ok(None);
             }
             let args = each(eg, &term.args, map)?;

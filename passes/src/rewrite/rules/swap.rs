@@ -1,6 +1,6 @@
 //! The order of sums over positions.
 
-use super::parts::part;
+use super::parts::{kept_from, part};
 use super::{Found, Phase, Rounding, Rule, push, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -12,7 +12,10 @@ pub(super) const SWAP: Rule = Rule {
     name: "the other sum first",
     phase: Phase::Sums,
     mathematics: "sum over x of F(x) (sum over t of G(t, x) H(t)) = sum over t of H(t) (sum over x of F(x) G(t, x))",
-    conditions: &["x and t do not occur in each other's extents, and no axis is bound twice"],
+    conditions: &[
+        "x and t do not occur in each other's extents, and no axis is bound twice",
+        "H is defined, or a guard before it says that there is an x",
+    ],
     guard: "both axes are long, and the result has no long axis",
     rounding: Rounding::Reassociates,
     example: (
@@ -26,7 +29,7 @@ pub(super) const FIRST: Rule = Rule {
     name: "positions first",
     phase: Phase::Sums,
     mathematics: "sum over x, A of F(x) G = sum over A of G (sum over x of F(x))",
-    conditions: &["G does not mention x"],
+    conditions: &["G does not mention x", "G is defined, or a guard before it says that there is an x"],
     guard: "x is long, the inner sum has no long axis, and something is left to sum with G",
     rounding: Rounding::Reassociates,
     example: ("sum(j, d: q[t,d] * k[j,d] * v[j])", "sum(d: q[t,d] * sum(j: k[j,d] * v[j]))"),
@@ -49,8 +52,13 @@ fn first(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
         if eg[sum].data.free.iter().any(|a| eg.analysis.is_long(a)) {
             continue;
         }
+        let kept = kept_from(eg, &inner, &p.own_guards, &p.rest)?;
+        if !eg.analysis.met(&FIRST, 1, kept.is_some()) {
+            continue;
+        }
+        let guards: Vec<NodeId> = p.rest_guards.into_iter().chain(kept.into_iter().flatten()).collect();
         let factors: Vec<Id> = p.rest.into_iter().chain([sum]).collect();
-        found.push(Found::plain(build::ein(eg, &p.left, &p.rest_guards, &factors)?));
+        found.push(Found::plain(build::ein(eg, &p.left, &guards, &factors)?));
     }
     Ok(found)
 }
@@ -97,7 +105,8 @@ fn swapped(
     for &g in guards {
         outside.extend(eg.analysis.canon.g.free(g));
     }
-    if !has_long || below.iter().any(|&a| outside.contains(a)) {
+    let apart = !below.iter().any(|&a| outside.contains(a));
+    if !has_long || !eg.analysis.met(&SWAP, 0, apart) {
         return Ok(None);
     }
     let factors: Vec<Id> = others.into_iter().chain(inner.args.iter().copied()).collect();
@@ -107,6 +116,11 @@ fn swapped(
     let parts = part(eg, &bound, &all, &factors, x, &stay, &[x]);
     let first: Vec<AxisId> = parts.private.iter().copied().chain([x]).collect();
     let sum = build::ein(eg, &first, &parts.own_guards, &parts.own)?;
+    let kept = kept_from(eg, &first, &parts.own_guards, &parts.rest)?;
+    if !eg.analysis.met(&SWAP, 1, kept.is_some()) {
+        return Ok(None);
+    }
+    let guards: Vec<NodeId> = parts.rest_guards.into_iter().chain(kept.into_iter().flatten()).collect();
     let factors: Vec<Id> = parts.rest.into_iter().chain([sum]).collect();
-    build::ein(eg, &parts.left, &parts.rest_guards, &factors).map(Some)
+    build::ein(eg, &parts.left, &guards, &factors).map(Some)
 }

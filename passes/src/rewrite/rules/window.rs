@@ -3,7 +3,7 @@
 //! A difference of sums from the start of the *sequence* would cancel: both grow without bound. From the start of a block they hold at most
 //! one block's worth, and what a difference loses is a few roundings of that.
 
-use super::{Found, Phase, Rounding, Rule, terms};
+use super::{Found, Phase, Rounding, Rule, decay, terms};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -14,9 +14,10 @@ use weft_ir::graph::{AxisId, Error, MapFn, NodeId};
 pub(super) const WITHIN: Rule = Rule {
     name: "sums within a block",
     phase: Phase::Blocks,
-    mathematics: "sum over x < i <= y of g[i] = C[y] - C[x], where C[i] = g[i] + (if i % L == 0 then 0 else C[i - 1])",
+    mathematics: "sum over x < i <= y of g[i] = C[y] - C[x], where C[i] = g[i] + (if i % L == 0 then 0 else C[i - 1]); \
+                  and C[y] from the start of the block of y",
     conditions: &["the guards say that x and y stand in one block, in this order", "g depends on i alone of the three"],
-    guard: "the sum stands in a sum over x or y",
+    guard: "the sum stands in a sum over x or y, or begins with the block",
     rounding: Rounding::Reassociates,
     example: (
         "sum(j: exp(sum(i: g[i] where j < i <= t)) where t//64*64 <= j <= t)",
@@ -27,7 +28,7 @@ pub(super) const WITHIN: Rule = Rule {
 
 fn within(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
+    let mut found: Vec<Found> = from_start(eg, term)?.map(Found::plain).into_iter().collect();
     for &bound in axes {
         if !eg.analysis.is_base(bound) {
             continue;
@@ -73,10 +74,40 @@ fn in_one_block(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Vec<(Ax
         let Some((after, before)) = after.zip(before) else { continue };
         let (after, before) = (w.canon.at_least_zero(&after)?, w.canon.at_least_zero(&before)?);
         let (first, last) = (w.canon.map(MapFn::Le, &[here, other])?, w.canon.map(MapFn::Le, &[other, here])?);
-        if w.implied(guards, first) && w.implied(guards, after) {
+        let (first, after) = (w.implied(guards, first), w.implied(guards, after));
+        let (last, before) = (w.implied(guards, last), w.implied(guards, before));
+        if first && w.met(&WITHIN, 0, after) {
             found.push((bound, row));
-        } else if w.implied(guards, last) && w.implied(guards, before) {
+        } else if last && w.met(&WITHIN, 0, before) {
             found.push((row, bound));
+        }
+    }
+    Ok(found)
+}
+
+/// Pairs of an axis and another of its domain whose positions the guards put in order, the earlier first: that is the first condition of the rule.
+pub(super) fn pairs_in_order(
+    eg: &mut Eg,
+    rule: &Rule,
+    guards: &[NodeId],
+    bound: AxisId,
+) -> Result<Vec<(AxisId, AxisId)>, Error> {
+    let w = &mut eg.analysis;
+    let domain = w.canon.g.axis(bound).domain;
+    let mut others: Vec<AxisId> = Vec::new();
+    for &g in guards.iter().filter(|&&g| w.canon.g.free(g).contains(bound)) {
+        let more = w.canon.g.free(g).iter().filter(|&y| y != bound && w.canon.g.axis(y).domain == domain);
+        others.extend(more.filter(|y| !others.contains(y)).collect::<Vec<_>>());
+    }
+    let mut found = Vec::new();
+    for other in others {
+        let (here, there) = (w.index(bound)?, w.index(other)?);
+        for (x, y, order) in [(bound, other, [here, there]), (other, bound, [there, here])] {
+            let order = w.canon.map(MapFn::Le, &order)?;
+            let ordered = w.implied(guards, order);
+            if w.met(rule, 0, ordered) {
+                found.push((x, y));
+            }
         }
     }
     Ok(found)
@@ -124,12 +155,55 @@ pub(super) fn replaced(
     Ok(None)
 }
 
-fn difference(eg: &mut Eg, term: &Term, x: AxisId, y: AxisId) -> Result<Option<Id>, Error> {
+/// Sums from the start of the block of each position `y` up to it, and what is added up.
+fn in_block(eg: &mut Eg, factors: &[Id], i: AxisId, y: AxisId) -> Result<(Id, Id), Error> {
+    let w = &mut eg.analysis;
+    let (late, length, zero) = (w.index(y)?, w.canon.int(w.length)?, w.canon.int(0)?);
+    let place = w.canon.map(MapFn::Mod, &[late, length])?;
+    let goes_on = w.canon.map(MapFn::Ne, &[place, zero])?;
+    let mut own = Vec::new();
+    for &f in factors {
+        own.push(build::sub(eg, f, &[(i, late)])?);
+    }
+    let addend = build::ein(eg, &[], &[], &own)?;
+    let one = build::number(eg, 1.0)?;
+    let kept = build::ein(eg, &[], &[goes_on], &[one])?;
+    Ok((build::scan(eg, y, false, addend, Some(kept)), addend))
+}
+
+/// A sum over the positions of a block up to one of them.
+fn from_start(eg: &mut Eg, term: &Term) -> Result<Option<Id>, Error> {
     let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
-    let (&[i], factors) = (&axes[..], &term.args) else { return Ok(None) };
-    if factors.iter().any(|&f| eg[f].data.free.contains(x) || eg[f].data.free.contains(y)) {
+    let (&[i], &[a, b]) = (&axes[..], &guards[..]) else { return Ok(None) };
+    if !eg.analysis.is_base(i) {
         return Ok(None);
     }
+    let domain = eg.analysis.canon.g.axis(i).domain;
+    let g = &eg.analysis.canon.g;
+    let others: Vec<AxisId> = g.free(a).iter().filter(|&y| y != i && g.axis(y).domain == domain).collect();
+    for y in others {
+        let w = &mut eg.analysis;
+        let (here, late, length) = (w.index(i)?, w.index(y)?, w.canon.int(w.length)?);
+        let last = w.canon.map(MapFn::Le, &[here, late])?;
+        let block = w.canon.map(MapFn::IDiv, &[late, length])?;
+        let Some(start) = IntForm::var(block).scaled(w.length) else { continue };
+        let Some(after) = IntForm::var(here).checked_add(&start, -1) else { continue };
+        let first = w.canon.at_least_zero(&after)?;
+        let alone = !term.args.iter().any(|&f| eg[f].data.free.contains(y));
+        if (a, b) == (first, last) || (a, b) == (last, first) {
+            if !eg.analysis.met(&WITHIN, 1, alone) {
+                continue;
+            }
+            return in_block(eg, &term.args, i, y).map(|(upto, _)| Some(upto));
+        }
+    }
+    Ok(None)
+}
+
+/// A sum between positions of one block as a difference of sums from its start.
+pub(super) fn difference(eg: &mut Eg, term: &Term, x: AxisId, y: AxisId) -> Result<Option<Id>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
+    let (&[i], factors) = (&axes[..], &term.args) else { return Ok(None) };
     // i - x - 1 >= 0 and y - i >= 0
     let w = &mut eg.analysis;
     let (here, early, late) = (w.index(i)?, w.index(x)?, w.index(y)?);
@@ -139,21 +213,21 @@ fn difference(eg: &mut Eg, term: &Term, x: AxisId, y: AxisId) -> Result<Option<I
     if guards.len() != 2 || !is(after) || !is(before) {
         return Ok(None);
     }
-    // C over the rows' own axis
-    let length = w.canon.int(w.length)?;
-    let place = w.canon.map(MapFn::Mod, &[late, length])?;
-    let zero = w.canon.int(0)?;
-    let goes_on = w.canon.map(MapFn::Ne, &[place, zero])?;
-    let mut own = Vec::new();
-    for &f in factors {
-        own.push(build::sub(eg, f, &[(i, late)])?);
+    let alone = !factors.iter().any(|&f| eg[f].data.free.contains(x) || eg[f].data.free.contains(y));
+    if !eg.analysis.met(&WITHIN, 1, alone) {
+        return Ok(None);
     }
-    let addend = build::ein(eg, &[], &[], &own)?;
-    let one = build::number(eg, 1.0)?;
-    let kept = build::ein(eg, &[], &[goes_on], &[one])?;
-    let upto = build::scan(eg, y, false, addend, Some(kept));
+    let (upto, addend) = in_block(eg, factors, i, y)?;
     let earlier = build::sub(eg, upto, &[(y, early)])?;
     let minus = build::number(eg, -1.0)?;
     let earlier = build::ein(eg, &[], &[], &[minus, earlier])?;
-    Ok(Some(build::map(eg, MapFn::Add, &[upto, earlier])?))
+    let difference = build::map(eg, MapFn::Add, &[upto, earlier])?;
+    // Its sign is not to be seen in a difference, nor does rounding keep it.
+    let bound = match decay::sign(eg, addend, &[]) {
+        Some(1) => MapFn::Max,
+        Some(-1) => MapFn::Min,
+        _ => return Ok(Some(difference)),
+    };
+    let zero = build::number(eg, 0.0)?;
+    build::map(eg, bound, &[difference, zero]).map(Some)
 }

@@ -178,7 +178,8 @@ impl Scheduler {
         let mut factors = all.split_off(op.guards());
         let mut guards = all;
         if fold == Fold::Sum {
-            self.merge_short_sums(&mut factors, &mut guards, &mut shorts)?;
+            let divided = self.is_divided_by(body, id);
+            self.merge_short_sums(&mut factors, &mut guards, &mut shorts, divided)?;
             self.sum_inside(&mut factors, &guards, &mut shorts)?;
         }
         let mut r = Reduction {
@@ -220,12 +221,13 @@ impl Scheduler {
     }
 
     /// A factor that sums exponentials over short axes becomes part of the long sum: `sum_j sum_g exp(s[g, j]) ..` is one sum over `g`
-    /// and `j`. Apart it would need a maximum over `g` for every position.
+    /// and `j`. Apart it would need a maximum over `g` for every position. Exponentials that cannot be large do not, unless the sum is `divided` by.
     fn merge_short_sums(
         &mut self,
         factors: &mut Vec<NodeId>,
         guards: &mut Vec<NodeId>,
         shorts: &mut Vec<AxisId>,
+        divided: bool,
     ) -> Result<(), Error> {
         let mut at = 0;
         while at < factors.len() {
@@ -242,7 +244,8 @@ impl Scheduler {
             let mut varies = false;
             for &x in &inner {
                 let scale = self.scaled(x)?.1;
-                varies |= scale.is_some_and(|s| axes.iter().any(|&a| self.has(s, a)));
+                let needed = |s| divided || !self.is_bounded(s);
+                varies |= scale.is_some_and(|s| axes.iter().any(|&a| self.has(s, a)) && needed(s));
             }
             if varies {
                 shorts.extend(&axes);
