@@ -260,22 +260,24 @@ fn every_form(case: &Case) -> Result<usize, String> {
     let mut count = 0;
     for class in &found.classes {
         let values = e.nodes(class).map_err(|e| e.to_string())?;
-        let axes: AxisSet = class.iter().flat_map(|&n| graph.free(n).iter()).collect();
-        let space = Space { graph, evaluator: &e, time: &case.lengths.time, axes: axes.iter().collect() };
-        let all: Vec<Vec<f64>> =
-            class.iter().zip(&values).map(|(&n, v)| space.spread(&v.to_f64(), graph.free(n))).collect();
+        let all: Vec<Vec<f64>> = values.iter().map(weft_ir::eval::Tensor::to_f64).collect();
         count += all.len();
-        let inside = space.inside();
         for (n, other) in all.iter().enumerate().skip(1) {
-            let scale = all[0].iter().filter(|x| x.is_finite()).fold(1e-2, |m: f64, x| m.max(x.abs()));
+            // On the axes of these two: zeros may have been found to be so over any axes.
+            let axes: AxisSet = graph.free(class[0]).iter().chain(graph.free(class[n]).iter()).collect();
+            let space = Space { graph, evaluator: &e, time: &case.lengths.time, axes: axes.iter().collect() };
+            let first = space.spread(&all[0], graph.free(class[0]));
+            let other = space.spread(other, graph.free(class[n]));
+            let inside = space.inside();
+            let scale = first.iter().filter(|x| x.is_finite()).fold(1e-2, |m: f64, x| m.max(x.abs()));
             let wrong = |at: usize| {
-                let (a, b) = (all[0][at], other[at]);
+                let (a, b) = (first[at], other[at]);
                 inside[at] && (a.is_nan() != b.is_nan() || (a - b).abs() > 1e-7 * scale)
             };
             if let Some(at) = (0..inside.len()).find(|&n| wrong(n)) {
                 return Err(format!(
                     "element {at} is {:e} as\n    {}\n  and {:e} as\n    {}",
-                    all[0][at],
+                    first[at],
                     shown(graph, class[0], 5),
                     other[at],
                     shown(graph, class[n], 5)

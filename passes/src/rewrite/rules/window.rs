@@ -9,14 +9,18 @@ use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
 use crate::rewrite::workshop::Eg;
 use egg::Id;
-use weft_ir::graph::{AxisId, Error, MapFn, NodeId};
+use weft_ir::graph::{AxisId, Error, Graph, MapFn, NodeId, Op};
 
 pub(super) const WITHIN: Rule = Rule {
     name: "sums within a block",
     phase: Phase::Blocks,
     mathematics: "sum over x < i <= y of g[i] = C[y] - C[x], where C[i] = g[i] + (if i % L == 0 then 0 else C[i - 1]); \
                   and C[y] from the start of the block of y",
-    conditions: &["the guards say that x and y stand in one block, in this order", "g depends on i alone of the three"],
+    conditions: &[
+        "the guards say that x and y stand in one block, in this order",
+        "g depends on i alone of the three",
+        "C[y] stands where x and y are on their axis by guards, or beside what is read at y as well",
+    ],
     guard: "the sum stands in a sum over x or y, or begins with the block",
     rounding: Rounding::Reassociates,
     example: (
@@ -28,7 +32,7 @@ pub(super) const WITHIN: Rule = Rule {
 
 fn within(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
-    let mut found: Vec<Found> = from_start(eg, term)?.map(Found::plain).into_iter().collect();
+    let mut found: Vec<Found> = beside(eg, axes, guards, &term.args)?.map(Found::plain).into_iter().collect();
     for &bound in axes {
         if !eg.analysis.is_base(bound) {
             continue;
@@ -171,33 +175,69 @@ fn in_block(eg: &mut Eg, factors: &[Id], i: AxisId, y: AxisId) -> Result<(Id, Id
     Ok((build::scan(eg, y, false, addend, Some(kept)), addend))
 }
 
-/// A sum over the positions of a block up to one of them.
-fn from_start(eg: &mut Eg, term: &Term) -> Result<Option<Id>, Error> {
-    let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
-    let (&[i], &[a, b]) = (&axes[..], &guards[..]) else { return Ok(None) };
-    if !eg.analysis.is_base(i) {
-        return Ok(None);
-    }
-    let domain = eg.analysis.canon.g.axis(i).domain;
-    let g = &eg.analysis.canon.g;
-    let others: Vec<AxisId> = g.free(a).iter().filter(|&y| y != i && g.axis(y).domain == domain).collect();
-    for y in others {
-        let w = &mut eg.analysis;
-        let (here, late, length) = (w.index(i)?, w.index(y)?, w.canon.int(w.length)?);
-        let last = w.canon.map(MapFn::Le, &[here, late])?;
-        let block = w.canon.map(MapFn::IDiv, &[late, length])?;
-        let Some(start) = IntForm::var(block).scaled(w.length) else { continue };
-        let Some(after) = IntForm::var(here).checked_add(&start, -1) else { continue };
-        let first = w.canon.at_least_zero(&after)?;
-        let alone = !term.args.iter().any(|&f| eg[f].data.free.contains(y));
-        if (a, b) == (first, last) || (a, b) == (last, first) {
-            if !eg.analysis.met(&WITHIN, 1, alone) {
-                continue;
+/// A product in which sums over the positions of a block up to one of them are read where something else is read too.
+fn beside(eg: &mut Eg, axes: &[AxisId], guards: &[NodeId], factors: &[Id]) -> Result<Option<Id>, Error> {
+    let mut new = factors.to_vec();
+    for f in &mut new {
+        let rows: Vec<AxisId> = eg[*f].data.free.iter().filter(|&y| eg.analysis.is_base(y)).collect();
+        for y in rows {
+            let Some(to) = replaced(eg, *f, y, y, 3, from_start)? else { continue };
+            // Behind the end of the sequence the sum still has a value, and what is read there has none: nor has then the product.
+            let too = factors.iter().any(|g| g != f && reads_at(eg, *g, y, 4));
+            if eg.analysis.met(&WITHIN, 2, too) {
+                *f = to;
             }
-            return in_block(eg, &term.args, i, y).map(|(upto, _)| Some(upto));
         }
     }
-    Ok(None)
+    if new == factors { Ok(None) } else { build::ein(eg, axes, guards, &new).map(Some) }
+}
+
+/// Is something read at the position `y`, whatever else holds, so that there is no value where `y` is not on its axis?
+fn reads_at(eg: &Eg, id: Id, y: AxisId, depth: u32) -> bool {
+    if depth == 0 || !eg[id].data.free.contains(y) {
+        return false;
+    }
+    eg[id].nodes.iter().any(|t| match &t.head {
+        Head::Leaf(n) => node_reads_at(&eg.analysis.canon.g, *n, y),
+        Head::Scan { axis, .. } => *axis == y,
+        Head::Ein { guards, .. } if !guards.is_empty() => false,
+        Head::Map(_) | Head::Ein { .. } => t.args.iter().any(|&a| reads_at(eg, a, y, depth - 1)),
+        _ => false,
+    })
+}
+
+fn node_reads_at(g: &Graph, n: NodeId, y: AxisId) -> bool {
+    g.free(n).contains(y)
+        && match g.op(n) {
+            Op::Input(_) => true,
+            Op::Map(_) | Op::Ein { guards: 0, .. } => g.args(n).iter().any(|&a| node_reads_at(g, a, y)),
+            _ => false,
+        }
+}
+
+/// A sum over the positions of a block up to one of them.
+fn from_start(eg: &mut Eg, term: &Term, _: AxisId, y: AxisId) -> Result<Option<Id>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
+    let (&[i], &[a, b]) = (&axes[..], &guards[..]) else { return Ok(None) };
+    let w = &mut eg.analysis;
+    let same = w.canon.g.axis(i).domain == w.canon.g.axis(y).domain;
+    if i == y || !same || !w.canon.g.free(a).contains(y) {
+        return Ok(None);
+    }
+    let (here, late, length) = (w.index(i)?, w.index(y)?, w.canon.int(w.length)?);
+    let last = w.canon.map(MapFn::Le, &[here, late])?;
+    let block = w.canon.map(MapFn::IDiv, &[late, length])?;
+    let Some(start) = IntForm::var(block).scaled(w.length) else { return Ok(None) };
+    let Some(after) = IntForm::var(here).checked_add(&start, -1) else { return Ok(None) };
+    let first = w.canon.at_least_zero(&after)?;
+    if (a, b) != (first, last) && (a, b) != (last, first) {
+        return Ok(None);
+    }
+    let alone = !term.args.iter().any(|&f| eg[f].data.free.contains(y));
+    if !eg.analysis.met(&WITHIN, 1, alone) {
+        return Ok(None);
+    }
+    in_block(eg, &term.args, i, y).map(|(upto, _)| Some(upto))
 }
 
 /// A sum between positions of one block as a difference of sums from its start.

@@ -181,6 +181,11 @@ pub(super) const MADE: &[(&str, usize, &str)] = &[
     ("decay up to a block", 0, "only forms that add up are found"),
     ("decay up to a block", 1, "about overflow: the equality holds without it"),
     ("a recurrence as a sum", 0, "about overflow: the equality holds without it"),
+    (
+        "sums within a block",
+        2,
+        "needs a place behind the end of the last block, where this does not look: `forms` of the layer `gates` does",
+    ),
     ("difference of prefixes", 2, "the rule replaces a factor of one sum, and joins no class of its own"),
     ("difference of prefixes", 3, "both are made in float64"),
     ("carry over blocks", 1, "about overflow: the equality holds without it"),
