@@ -269,6 +269,7 @@ fn compare_with_evaluator(
         let rows = judged.map_err(evaluator)?.into_iter();
         report.decisions =
             rows.map(|j| DecisionRow { name: label(graph, j.node), worst: j.worst, position: j.position }).collect();
+        impose_scores(graph, bound, &mut truth, executed, report)?;
     }
     let wanted = watch.time(Phase::Evaluate, || expected(graph, &truth, &executed.outputs, sample))?;
     let mut magnified: Option<FxHashMap<String, f64>> = None;
@@ -297,6 +298,29 @@ fn compare_with_evaluator(
             row = between(limit.max(8.0 * by))?;
         }
         report.outputs.push(OutputRow { name: output.name.to_string(), against: Against::Evaluator, distance: row });
+    }
+    Ok(())
+}
+
+/// Compares scores that ranks were taken of, and has the evaluator go on with those of the run: two scores that differ by less than their
+/// roundings stand in one order there and in another here, and membership is a comparison of scores.
+fn impose_scores(
+    graph: &Graph,
+    bound: &Bound,
+    truth: &mut Evaluator<'_>,
+    executed: &Executed,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    for (node, found) in &executed.scores {
+        let wanted = truth.nodes(&[*node]).map_err(evaluator)?.swap_remove(0);
+        let axes: Vec<AxisId> = graph.free(*node).iter().collect();
+        let exists = existing(graph, bound, &axes);
+        let (limit, _) = bounds(report.backend, report.float, false);
+        let name = label(graph, *node);
+        let row = distance(found, &wanted, exists.as_deref(), limit, 0.0)
+            .ok_or_else(|| Fault::bug(format!("the scores `{name}` have another shape or class")))?;
+        truth.impose(*node, found).map_err(evaluator)?;
+        report.outputs.push(OutputRow { name, against: Against::Evaluator, distance: row });
     }
     Ok(())
 }

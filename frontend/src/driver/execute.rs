@@ -51,6 +51,8 @@ pub struct Executed {
     pub outputs: IndexMap<String, Tensor>,
     /// Decisions that the kernels stored: terms of the canonical graph, over their free axes in increasing order.
     pub decisions: Vec<(NodeId, Tensor)>,
+    /// Stored scores that ranks were taken of, likewise.
+    pub scores: Vec<(NodeId, Tensor)>,
     /// What each kernel executed, if the backend counts.
     pub counts: Option<IndexMap<String, Counts>>,
     /// How long each kernel took, in the order of the plan, if the backend tells.
@@ -115,7 +117,7 @@ pub fn execute(loaded: &Loaded, ready: &Ready, bound: &Bound, watch: &mut Watch<
     match ready {
         Ready::Evaluator => {
             let outputs = watch.time(Phase::Run, || evaluate(graph, bound))?;
-            Ok(Executed { outputs, decisions: Vec::new(), counts: None, times: None, memory: None })
+            Ok(Executed { outputs, decisions: Vec::new(), scores: Vec::new(), counts: None, times: None, memory: None })
         }
         Ready::Interpreter(planned) => watch.time(Phase::Run, || interpret(graph, planned, bound)),
         Ready::Cranelift(planned, executable) => watch.time(Phase::Run, || launch(graph, planned, executable, bound)),
@@ -347,7 +349,15 @@ fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> 
         let tensor = Tensor { shape, data: typed(values, scheduled.dtype(node).class()) };
         decisions.push((origin, sorted_by_axis(&tensor, axes)));
     }
-    Ok(Executed { outputs, decisions, counts: None, times: None, memory: None })
+    let scores = planned.scheduled.scores.iter().filter_map(|s| {
+        let origin = if s.node.index() < computed.len() { planned.origin(s.node) } else { None };
+        let buffer = planned.scheduled.plan.buffer(s.buffer)?;
+        let (shape, values) = read(&buffer.name)?;
+        let tensor = Tensor { shape, data: typed(values, planned.scheduled.graph.dtype(s.node).class()) };
+        Some((origin?, sorted_by_axis(&tensor, &s.axes)))
+    });
+    let scores = scores.collect();
+    Ok(Executed { outputs, decisions, scores, counts: None, times: None, memory: None })
 }
 
 /// The tensor with its dimensions in increasing order of axis.

@@ -67,7 +67,8 @@ pub fn fuse(scheduled: &mut Scheduled, target: &Target, choice: Choice<'_>) {
     let Fused { notes, choices, moved } = fuse_plan(&mut scheduled.plan, target, choice);
     scheduled.notes.extend(notes);
     scheduled.choices.fuse.extend(choices);
-    for buffer in scheduled.decisions.iter_mut().map(|d| &mut d.buffer).chain(&mut scheduled.outputs) {
+    let kept = scheduled.decisions.iter_mut().chain(&mut scheduled.scores);
+    for buffer in kept.map(|d| &mut d.buffer).chain(&mut scheduled.outputs) {
         if let Some(Some(new)) = moved.get(buffer.index()) {
             *buffer = *new;
         }

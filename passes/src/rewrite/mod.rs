@@ -60,6 +60,7 @@ pub use rules::{Phase, Rounding};
 
 use crate::canon::{Canon, Settings};
 use egg::Id;
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use term::{Head, Term};
 use weft_ir::graph::{Error, Graph, NodeId};
@@ -117,8 +118,9 @@ pub struct Rewritten {
 /// Only for graphs that are not well-formed.
 pub fn rewrite(graph: &Graph, settings: Settings, options: &Options) -> Result<Rewritten, Error> {
     let mut best: Option<Rewritten> = None;
-    for &length in &options.lengths {
-        let (found, blocks) = with_blocks(graph, settings, length, options)?;
+    let all: Vec<_> = options.lengths.par_iter().map(|&length| with_blocks(graph, settings, length, options)).collect();
+    for found in all {
+        let (found, blocks) = found?;
         if best.as_ref().is_none_or(|b| found.cost.1 < b.cost.1 * (1.0 - 1e-6)) {
             best = Some(found);
         }

@@ -79,6 +79,10 @@ pub(crate) struct Workshop {
     /// Answers that were given: what a term of the workshop means does not change.
     simple: FxHashMap<Leaves, Option<Leaves>>,
     implied: RefCell<FxHashMap<(Leaves, NodeId), bool>>,
+    /// By guards and an axis: pairs of positions, as a rule asks for them.
+    pub(crate) pairs: FxHashMap<(&'static str, Leaves, AxisId), Vec<(AxisId, AxisId)>>,
+    /// By guards and two axes: is the first up to the second, in its block?
+    pub(crate) starts: FxHashMap<(Leaves, AxisId, AxisId), bool>,
     /// By axes and positions in their place: what must hold for all of them to be on their axes.
     ranges: FxHashMap<(Axes, Leaves), Vec<NodeId>>,
 }
@@ -100,6 +104,8 @@ impl Workshop {
             fresh: FxHashMap::default(),
             simple: FxHashMap::default(),
             implied: RefCell::default(),
+            pairs: FxHashMap::default(),
+            starts: FxHashMap::default(),
             ranges: FxHashMap::default(),
         }
     }

@@ -113,6 +113,9 @@ pub struct Scheduled {
     pub notes: Vec<String>,
     /// Stored decisions, in the order in which they are made.
     pub decisions: Vec<Decision>,
+    /// Stored values along time that ranks are taken of: whoever compares two runs needs them, since near a rank two roundings of a score
+    /// decide otherwise.
+    pub scores: Vec<Decision>,
     /// The buffers of the layer's outputs, in their order. (Inputs are the first buffers. Names may differ from the layer's, which
     /// may have words of the text form.)
     pub outputs: Vec<BufferId>,
@@ -160,6 +163,8 @@ pub(crate) struct Scheduler {
     pub(crate) choices: Pins,
     pub(crate) notes: Vec<String>,
     pub(crate) decisions: Vec<Decision>,
+    /// As in [`Scheduled`].
+    pub(crate) scores: Vec<Decision>,
     /// Buffers of outputs that are stored, by name.
     pub(crate) outputs: Vec<(Box<str>, BufferId)>,
     /// Inputs of the working graph that stand for buffers.
@@ -277,6 +282,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         choices: Pins::default(),
         notes: Vec::new(),
         decisions: Vec::new(),
+        scores: Vec::new(),
         outputs: Vec::new(),
         memory: FxHashMap::default(),
         stored: FxHashMap::default(),
@@ -310,6 +316,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         s.path = vec![Step { name: out.name.to_string(), defined: true }];
         s.output(&out)?;
     }
+    s.keep_scores()?;
     Ok(s)
 }
 
@@ -322,6 +329,7 @@ impl Scheduler {
             plan: self.plan,
             notes: self.notes,
             decisions: self.decisions,
+            scores: self.scores,
             graph: self.c.g,
             choices: self.choices,
         }
@@ -349,6 +357,33 @@ impl Scheduler {
     pub(crate) fn decide(&mut self, node: NodeId, input: InputId) {
         let Memory { buffer, axes } = self.memory[&input].clone();
         self.decisions.push(Decision { node, buffer, axes });
+    }
+
+    /// Stored scores of one long axis stay in memory as long as what was decided about them.
+    fn keep_scores(&mut self) -> Result<(), Error> {
+        for n in 0..self.decisions.len() {
+            let node = self.decisions[n].node;
+            if !matches!(self.c.g.op(node), Op::KthValue { .. } | Op::KthIndex { .. }) {
+                continue;
+            }
+            let Some(&score) = self.c.g.operands(node).first() else { continue };
+            let (home, _) = self.at_home(score)?;
+            let Some(&read) = self.stored.get(&home) else { continue };
+            let Op::Input(input) = *self.c.g.op(read) else { continue };
+            let long = self.c.g.free(home).iter().filter(|&a| self.c.is_long(a)).count();
+            let Some(Memory { buffer, axes }) = self.memory.get(&input).cloned() else { continue };
+            if long > 1 || self.scores.iter().any(|s| s.buffer == buffer) {
+                continue;
+            }
+            let kept = &mut self.plan.buffers[buffer.index()];
+            if kept.role == weft_ir::kernel::Role::Temp {
+                kept.role = weft_ir::kernel::Role::Decision;
+            }
+            if kept.role == weft_ir::kernel::Role::Decision {
+                self.scores.push(Decision { node: home, buffer, axes });
+            }
+        }
+        Ok(())
     }
 
     /// A name for a term: its label, or that of the value it is part of with what it does there.

@@ -7,7 +7,7 @@ use super::{Found, Phase, Rounding, Rule, decay, terms};
 use crate::canon::IntForm;
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
-use crate::rewrite::workshop::Eg;
+use crate::rewrite::workshop::{Eg, Workshop};
 use egg::Id;
 use weft_ir::graph::{AxisId, Error, Graph, MapFn, NodeId, Op};
 
@@ -55,6 +55,16 @@ fn within(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
 
 /// Pairs of an axis and another whose positions stand in one block, the earlier first.
 fn in_one_block(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Vec<(AxisId, AxisId)>, Error> {
+    let key = (WITHIN.name, guards.into(), bound);
+    if let Some(known) = eg.analysis.pairs.get(&key) {
+        return Ok(known.clone());
+    }
+    let found = look_in_one_block(eg, guards, bound)?;
+    eg.analysis.pairs.insert(key, found.clone());
+    Ok(found)
+}
+
+fn look_in_one_block(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Vec<(AxisId, AxisId)>, Error> {
     let w = &mut eg.analysis;
     let domain = w.canon.g.axis(bound).domain;
     let mut candidates: Vec<AxisId> = Vec::new();
@@ -91,6 +101,21 @@ fn in_one_block(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Vec<(Ax
 
 /// Pairs of an axis and another of its domain whose positions the guards put in order, the earlier first: that is the first condition of the rule.
 pub(super) fn pairs_in_order(
+    eg: &mut Eg,
+    rule: &Rule,
+    guards: &[NodeId],
+    bound: AxisId,
+) -> Result<Vec<(AxisId, AxisId)>, Error> {
+    let key = (rule.name, guards.into(), bound);
+    if let Some(known) = eg.analysis.pairs.get(&key) {
+        return Ok(known.clone());
+    }
+    let found = look_for_pairs(eg, rule, guards, bound)?;
+    eg.analysis.pairs.insert(key, found.clone());
+    Ok(found)
+}
+
+fn look_for_pairs(
     eg: &mut Eg,
     rule: &Rule,
     guards: &[NodeId],
@@ -215,22 +240,36 @@ fn node_reads_at(g: &Graph, n: NodeId, y: AxisId) -> bool {
         }
 }
 
-/// A sum over the positions of a block up to one of them.
-fn from_start(eg: &mut Eg, term: &Term, _: AxisId, y: AxisId) -> Result<Option<Id>, Error> {
-    let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
-    let (&[i], &[a, b]) = (&axes[..], &guards[..]) else { return Ok(None) };
-    let w = &mut eg.analysis;
-    let same = w.canon.g.axis(i).domain == w.canon.g.axis(y).domain;
-    if i == y || !same || !w.canon.g.free(a).contains(y) {
-        return Ok(None);
+/// Do the guards say that `i` stands in the block of `y`, up to it, and no more than that?
+fn is_from_start(w: &mut Workshop, guards: &[NodeId], i: AxisId, y: AxisId) -> Result<bool, Error> {
+    let &[a, b] = guards else { return Ok(false) };
+    if i == y || w.canon.g.axis(i).domain != w.canon.g.axis(y).domain || !w.canon.g.free(a).contains(y) {
+        return Ok(false);
+    }
+    let key = (guards.into(), i, y);
+    if let Some(&known) = w.starts.get(&key) {
+        return Ok(known);
     }
     let (here, late, length) = (w.index(i)?, w.index(y)?, w.canon.int(w.length)?);
     let last = w.canon.map(MapFn::Le, &[here, late])?;
     let block = w.canon.map(MapFn::IDiv, &[late, length])?;
-    let Some(start) = IntForm::var(block).scaled(w.length) else { return Ok(None) };
-    let Some(after) = IntForm::var(here).checked_add(&start, -1) else { return Ok(None) };
-    let first = w.canon.at_least_zero(&after)?;
-    if (a, b) != (first, last) && (a, b) != (last, first) {
+    let start = IntForm::var(block).scaled(w.length);
+    let found = match start.and_then(|s| IntForm::var(here).checked_add(&s, -1)) {
+        Some(after) => {
+            let first = w.canon.at_least_zero(&after)?;
+            (a, b) == (first, last) || (a, b) == (last, first)
+        }
+        None => false,
+    };
+    w.starts.insert(key, found);
+    Ok(found)
+}
+
+/// A sum over the positions of a block up to one of them.
+fn from_start(eg: &mut Eg, term: &Term, _: AxisId, y: AxisId) -> Result<Option<Id>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
+    let &[i] = &axes[..] else { return Ok(None) };
+    if !is_from_start(&mut eg.analysis, guards, i, y)? {
         return Ok(None);
     }
     let alone = !term.args.iter().any(|&f| eg[f].data.free.contains(y));
@@ -244,13 +283,14 @@ fn from_start(eg: &mut Eg, term: &Term, _: AxisId, y: AxisId) -> Result<Option<I
 pub(super) fn difference(eg: &mut Eg, term: &Term, x: AxisId, y: AxisId) -> Result<Option<Id>, Error> {
     let Head::Ein { axes, guards } = &term.head else { return Ok(None) };
     let (&[i], factors) = (&axes[..], &term.args) else { return Ok(None) };
-    // i - x - 1 >= 0 and y - i >= 0
+    if guards.len() != 2 {
+        return Ok(None);
+    }
     let w = &mut eg.analysis;
     let (here, early, late) = (w.index(i)?, w.index(x)?, w.index(y)?);
     let after = w.canon.map(MapFn::Lt, &[early, here])?;
     let before = w.canon.map(MapFn::Le, &[here, late])?;
-    let is = |g: NodeId| guards.contains(&g);
-    if guards.len() != 2 || !is(after) || !is(before) {
+    if !guards.contains(&after) || !guards.contains(&before) {
         return Ok(None);
     }
     let alone = !factors.iter().any(|&f| eg[f].data.free.contains(x) || eg[f].data.free.contains(y));
