@@ -1,6 +1,6 @@
 //! What is told of a rewriting: the derivation, costs, and what kept rules from firing.
 
-use super::{LINEAR, Options, Saturated, cost, degree, extract, import, proof, rewrite};
+use super::{LINEAR, Options, Saturated, cost, extract, import, proof, rewrite};
 use crate::canon::Settings;
 use rustc_hash::FxHashMap;
 use weft_ir::graph::{Error, Graph, NodeId};
@@ -59,7 +59,7 @@ pub fn explained(graph: &Graph, settings: Settings, options: &Options, at: &[i64
     let choice = if best.changed { extract::extract(&s.eg, s.root, &s.start, options.at).0 } else { s.start.clone() };
     let price = |c: &import::Choice, t: i64| cost::Cost::plain(&s.eg, t).total(c, s.root);
     let costs = at.iter().map(|&t| (t, price(&s.start, t), price(&choice, t))).collect();
-    let degree = (degree(&s.eg, &s.start, s.root), degree(&s.eg, &choice, s.root));
+    let degree = (extract::Degree::new(&s.eg, s.root).of(&s.start), extract::Degree::new(&s.eg, s.root).of(&choice));
     let size = |c: &import::Choice| proof::tree_size(&s.eg, c, s.root);
     let derivation = if !best.changed {
         Derived::Unchanged

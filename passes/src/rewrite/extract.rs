@@ -10,28 +10,48 @@ use super::workshop::Eg;
 use egg::Id;
 use rustc_hash::FxHashMap;
 
-/// Chooses a term for every class that the root needs.
+/// Chooses a term for every class that the root needs: what is cheapest at a length, of what grows no faster than the definition. A program
+/// is run at other lengths, too.
 pub(crate) fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice, f64) {
     let cost = Cost::new(eg, length);
-    let greedy = greedy(eg, &cost, start);
-    let candidates = [start.clone(), greedy];
-    let mut best: Option<(Choice, f64)> = None;
-    for c in candidates {
-        let (c, price) = climb(eg, &cost, root, c);
-        if best.as_ref().is_none_or(|b| price < b.1) {
-            best = Some((c, price));
-        }
+    let mut found: Vec<(Choice, f64)> = Vec::new();
+    for c in [start.clone(), greedy(eg, &cost, start)] {
+        found.push(climb(eg, &cost, root, c));
     }
-    let mut best = best.unwrap_or_else(|| (start.clone(), f64::INFINITY));
+    let best = if found[1].1 < found[0].1 { &found[1] } else { &found[0] };
     let longer = Cost::new(eg, length.saturating_mul(FURTHER));
     if longer.total(&best.0, root) > best.1 * FURTHER as f64 * 1.2 {
-        let (seed, _) = climb(eg, &longer, root, self::greedy(eg, &longer, start));
-        let (found, price) = climb(eg, &cost, root, seed);
-        if price < best.1 {
-            best = (found, price);
-        }
+        let (seed, _) = climb(eg, &longer, root, greedy(eg, &longer, start));
+        found.push(climb(eg, &cost, root, seed.clone()));
+        let price = cost.total(&seed, root);
+        found.push((seed, price));
     }
-    best
+    found.push((start.clone(), cost.total(start, root)));
+    let grows = Degree::new(eg, root);
+    let most = grows.of(start) + STEEPER;
+    found.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let at = found.iter().position(|(c, _)| grows.of(c) <= most).unwrap_or(found.len() - 1);
+    found.swap_remove(at)
+}
+
+/// Degrees that differ by less are equal: counts of points are estimates.
+const STEEPER: f64 = 0.1;
+
+/// The power of the length with which costs grow, at lengths where nothing else matters.
+pub(crate) struct Degree<'a> {
+    long: [Cost<'a>; 2],
+    root: Id,
+}
+
+impl<'a> Degree<'a> {
+    pub(crate) fn new(eg: &'a Eg, root: Id) -> Self {
+        Self { long: [Cost::new(eg, 1 << 22), Cost::new(eg, 1 << 28)], root }
+    }
+
+    pub(crate) fn of(&self, choice: &Choice) -> f64 {
+        let [short, long] = &self.long;
+        (long.total(choice, self.root) / short.total(choice, self.root)).log2() / 6.0
+    }
 }
 
 /// How many times as long a sequence is at which choices are made once more.

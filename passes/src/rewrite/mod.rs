@@ -246,12 +246,6 @@ impl Saturated {
 /// What grows with less than this power of time is linear in it; the rest is how points are counted.
 const LINEAR: f64 = 1.1;
 
-/// The power of the length with which the cost of a choice grows, at lengths where nothing else matters.
-fn degree(eg: &Eg, choice: &import::Choice, root: Id) -> f64 {
-    let at = |length: i64| cost::Cost::new(eg, length).total(choice, root);
-    (at(1 << 28) / at(1 << 22)).log2() / 6.0
-}
-
 /// The cheapest form with blocks of one length, and whether a rule made blocks at all.
 fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options) -> Result<(Rewritten, bool), Error> {
     let uses = |r: &rules::Rule| r.phase <= options.phase && options.without != Some(r.name);
@@ -260,13 +254,14 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     let blocked = eg.analysis.has_blocks();
     let before = cost::Cost::new(&eg, options.at).total(&start, root);
     let (choice, after) = extract::extract(&eg, root, &start, options.at);
-    let degree = (degree(&eg, &start, root), degree(&eg, &choice, root));
+    let grows = extract::Degree::new(&eg, root);
+    let degree = (grows.of(&start), grows.of(&choice));
     notes.push(format!(
         "length {length}: cost {before:.3e} -> {after:.3e}, degree in time {:.2} -> {:.2}",
         degree.0, degree.1
     ));
     for (n, o) in graph.outputs.iter().enumerate() {
-        let own = self::degree(&eg, &choice, classes[n]);
+        let own = extract::Degree::new(&eg, classes[n]).of(&choice);
         if own > LINEAR {
             notes.push(format!("{}: degree in time {own:.2}", o.name));
         }
