@@ -73,7 +73,8 @@ impl<'a> Cost<'a> {
         }
     }
 
-    fn is_row(&self, id: Id) -> bool {
+    /// Is a value stored, and paid for once?
+    pub(crate) fn is_row(&self, id: Id) -> bool {
         self.eg[id].data.free.iter().filter(|&a| self.eg.analysis.is_long(a)).count() <= 1
     }
 
@@ -82,6 +83,22 @@ impl<'a> Cost<'a> {
         let mut done = FxHashMap::default();
         let mut open = FxHashSet::default();
         self.rows(choice, self.eg.find(root), &mut done, &mut open)
+    }
+
+    /// The cost of a row without that of other rows, which are all in `rows`.
+    pub(crate) fn alone(&self, choice: &Choice, row: Id, rows: &mut FxHashMap<Id, ()>) -> f64 {
+        let Some(term) = choice.get(&row) else { return f64::INFINITY };
+        let mut context = Context { guards: Vec::new(), seen: FxHashSet::default() };
+        let mut open: FxHashSet<Id> = [row].into_iter().collect();
+        self.walk(choice, row, term, &mut context, rows, &mut open)
+    }
+
+    /// The guards that hold for the children of a term.
+    pub(crate) fn guards_inside(term: &Term, guards: &[NodeId]) -> Vec<NodeId> {
+        match &term.head {
+            Head::Ein { guards: own, .. } => [guards, own].concat(),
+            _ => guards.to_vec(),
+        }
     }
 
     fn rows(&self, choice: &Choice, id: Id, done: &mut FxHashMap<Id, ()>, open: &mut FxHashSet<Id>) -> f64 {
@@ -111,10 +128,7 @@ impl<'a> Cost<'a> {
     ) -> f64 {
         let mut cost = self.remembered(id, term, &context.guards);
         let sums = matches!(&term.head, Head::Ein { axes, .. } if !axes.is_empty());
-        let guards = match &term.head {
-            Head::Ein { guards, .. } => [context.guards.as_slice(), guards].concat(),
-            _ => context.guards.clone(),
-        };
+        let guards = Self::guards_inside(term, &context.guards);
         // Whoever sums asks anew: what stands under other guards is another computation.
         let mut inner = Context { guards, seen: FxHashSet::default() };
         for &a in &term.args {
@@ -145,7 +159,7 @@ impl<'a> Cost<'a> {
     }
 
     /// The cost of a term alone, computed once.
-    fn remembered(&self, id: Id, term: &Term, guards: &[NodeId]) -> f64 {
+    pub(crate) fn remembered(&self, id: Id, term: &Term, guards: &[NodeId]) -> f64 {
         let key = (term.clone(), guards.to_vec());
         if let Some(&known) = self.memo.borrow().get(&key) {
             return known;

@@ -2,9 +2,11 @@
 //!
 //! Costs of shared values are paid once, so the best term of a class depends on what else is chosen. Classes get the term that is best
 //! on its own first; then single choices are changed as long as that helps the whole. Where what is found grows faster than the length, what is
-//! best at a much greater length is a start, too: several choices that help only together are the same there, and help more.
+//! best at a much greater length is a start, too: several choices that help only together are the same there, and help more. From the best of these
+//! an exact search ([`super::exact`]) goes on for a while, and says whether nothing is cheaper.
 
 use super::cost::Cost;
+use super::exact::{Searched, search};
 use super::import::Choice;
 use super::workshop::Eg;
 use egg::Id;
@@ -12,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 /// Chooses a term for every class that the root needs: what is cheapest at a length, of what grows no faster than the definition. A program
 /// is run at other lengths, too.
-pub(crate) fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice, f64) {
+pub(crate) fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> Extracted {
     let cost = Cost::new(eg, length);
     let mut found: Vec<(Choice, f64)> = Vec::new();
     for c in [start.clone(), greedy(eg, &cost, start)] {
@@ -27,12 +29,29 @@ pub(crate) fn extract(eg: &Eg, root: Id, start: &Choice, length: i64) -> (Choice
         found.push((seed, price));
     }
     found.push((start.clone(), cost.total(start, root)));
+    let cheapest = found.iter().min_by(|a, b| a.1.total_cmp(&b.1)).cloned().unwrap_or_default();
+    let Searched { best, proven } = search(eg, &cost, root, cheapest, STEPS);
+    found.push(best);
     let grows = Degree::new(eg, root);
     let most = grows.of(start) + STEEPER;
     found.sort_by(|a, b| a.1.total_cmp(&b.1));
     let at = found.iter().position(|(c, _)| grows.of(c) <= most).unwrap_or(found.len() - 1);
-    found.swap_remove(at)
+    let (choice, price) = found.swap_remove(at);
+    Extracted { choice, price, proven: proven && at == 0 }
 }
+
+/// Terms for all classes that a root needs.
+pub(crate) struct Extracted {
+    /// The terms.
+    pub(crate) choice: Choice,
+    /// What they cost.
+    pub(crate) price: f64,
+    /// Is there no choice that costs less?
+    pub(crate) proven: bool,
+}
+
+/// Steps of the exact search: a microsecond each.
+const STEPS: usize = 20_000;
 
 /// Degrees that differ by less are equal: counts of points are estimates.
 const STEEPER: f64 = 0.1;

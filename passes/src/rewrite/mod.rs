@@ -42,6 +42,7 @@ mod conditions;
 mod cost;
 mod count;
 mod engine;
+mod exact;
 mod explained;
 mod extract;
 mod forms;
@@ -150,7 +151,7 @@ impl Rewritten {
 /// Only for graphs that are not well-formed.
 pub fn derivation(graph: &Graph, settings: Settings, length: i64, at: i64) -> Result<proof::Derivation, Error> {
     let mut s = Saturated::new(graph, settings, length, Phase::Blocks, true)?;
-    let (choice, _) = extract::extract(&s.eg, s.root, &s.start, at);
+    let choice = extract::extract(&s.eg, s.root, &s.start, at).choice;
     let (start, derived) = (s.start.clone(), s.derived.clone());
     proof::derive(&mut s.eg, s.root, &start, &choice, derived)
 }
@@ -253,12 +254,14 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     let mut notes = vec![ended.note];
     let blocked = eg.analysis.has_blocks();
     let before = cost::Cost::new(&eg, options.at).total(&start, root);
-    let (choice, after) = extract::extract(&eg, root, &start, options.at);
+    let extract::Extracted { choice, price: after, proven } = extract::extract(&eg, root, &start, options.at);
     let grows = extract::Degree::new(&eg, root);
     let degree = (grows.of(&start), grows.of(&choice));
     notes.push(format!(
-        "length {length}: cost {before:.3e} -> {after:.3e}, degree in time {:.2} -> {:.2}",
-        degree.0, degree.1
+        "length {length}: cost {before:.3e} -> {after:.3e}, degree in time {:.2} -> {:.2}{}",
+        degree.0,
+        degree.1,
+        if proven { ", the cheapest of all" } else { "" }
     ));
     for (n, o) in graph.outputs.iter().enumerate() {
         let own = extract::Degree::new(&eg, classes[n]).of(&choice);

@@ -31,7 +31,7 @@ pub struct Replayed {
 /// Only for graphs that are not well-formed.
 pub fn replay(graph: &Graph, settings: Settings, length: i64, at: i64) -> Result<Replayed, Error> {
     let mut s = Saturated::new(graph, settings, length, Phase::Blocks, true)?;
-    let (choice, _) = extract(&s.eg, s.root, &s.start, at);
+    let choice = extract(&s.eg, s.root, &s.start, at).choice;
     let claims = proof::claims(&mut s.eg, s.root, &s.start, &choice);
     let mut done = Replayed { steps: claims.len(), ..Replayed::default() };
     let mut workshop = s.eg.analysis;

@@ -5,6 +5,9 @@ mod negative;
 mod random;
 
 use super::conditions::Condition;
+use super::cost::Cost;
+use super::exact::searched;
+use super::forms::smallest;
 use super::rules::RULES;
 use mill::Mill;
 use proptest::prelude::*;
@@ -64,7 +67,7 @@ proptest! {
     /// Every term of every class of a random term's e-graph has the values of its class.
     #[test]
     fn random_terms(genes in proptest::collection::vec(any::<u8>(), 0..64)) {
-        let made = tried(|m| random::root(m, &genes), None);
+        let made = tried(|m| _ = random::root(m, &genes), None);
         prop_assert!(made.is_ok(), "{}", made.err().unwrap_or_default());
     }
 }
@@ -82,7 +85,7 @@ fn terms_that_failed() {
         &[73, 170, 29, 155, 20, 41, 90, 47, 177, 30, 0, 19, 25, 90, 153, 49, 176, 82, 114, 82],
     ];
     for genes in ALL {
-        let made = tried(|m| random::root(m, genes), None);
+        let made = tried(|m| _ = random::root(m, genes), None);
         assert!(made.is_ok(), "{}", made.err().unwrap_or_default());
     }
 }
@@ -95,11 +98,41 @@ fn random_terms_meet_every_rule() {
     let mut applied: std::collections::BTreeMap<&str, usize> = RULES.iter().map(|r| (r.name, 0)).collect();
     for _ in 0..300 {
         let genes = strategy.new_tree(&mut runner).unwrap().current();
-        let Ok((_, rules)) = tried(|m| random::root(m, &genes), None) else { continue };
+        let Ok((_, rules)) = tried(|m| _ = random::root(m, &genes), None) else { continue };
         for (rule, n) in rules {
             *applied.entry(rule).or_default() += n;
         }
     }
     let never: Vec<_> = applied.iter().filter(|(_, n)| **n == 0).collect();
     assert!(never.is_empty(), "never applied: {never:?}\n{applied:?}");
+}
+
+/// Bounds leave out nothing: with them the search finds what it finds one by one.
+#[test]
+fn bounds_leave_out_nothing() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = proptest::collection::vec(any::<u8>(), 0..64);
+    let (mut compared, mut gained) = (0, 0);
+    for _ in 0..200 {
+        let genes = strategy.new_tree(&mut runner).unwrap().current();
+        let mut m = Mill::new();
+        m.eg.analysis.most = 200;
+        let root = random::root(&mut m, &genes);
+        m.saturate(None).unwrap();
+        let cost = Cost::new(&m.eg, 100);
+        let seed = smallest(&m.eg);
+        let price = cost.total(&seed, root);
+        let of = |steps, bounded| searched(&m.eg, &cost, root, (seed.clone(), price), steps, bounded);
+        let all = of(50_000, false);
+        if !all.proven || !price.is_finite() {
+            continue;
+        }
+        let found = of(50_000, true);
+        let (a, b) = (all.best.1, found.best.1);
+        assert!(found.proven && (a - b).abs() <= 1e-8 * a, "{a:e} one by one, {b:e} with bounds: {genes:?}");
+        assert!((cost.total(&found.best.0, root) - b).abs() <= 1e-8 * b, "another cost than it says");
+        compared += 1;
+        gained += usize::from(price > b * 1.001);
+    }
+    assert!(compared > 50 && gained > 10, "{compared} compared, {gained} with something to find");
 }

@@ -29,8 +29,8 @@ impl Genes<'_> {
 }
 
 /// A term that choices make.
-pub(super) fn root(m: &mut Mill, genes: &[u8]) {
-    term(m, &mut Genes(genes), 4);
+pub(super) fn root(m: &mut Mill, genes: &[u8]) -> Id {
+    term(m, &mut Genes(genes), 4)
 }
 
 /// A term of at most this depth.

@@ -1,0 +1,357 @@
+//! The cheapest terms of all: branch and bound over the choices, seeded by what hill climbing found.
+//!
+//! A choice is made class by class, from the root. What is certain of a half-made choice is what its finished rows cost, and of every other row that
+//! any completion needs, the cost of its cheapest term: rows are paid for once, whoever reads them, so these add up. As soon as that is no less than
+//! the best that is known, the half-made choice is left. The search is exact where it ends; otherwise what it found so far stands.
+
+use super::cost::Cost;
+use super::extract::classes;
+use super::import::Choice;
+use super::term::Term;
+use super::workshop::Eg;
+use egg::Id;
+use rustc_hash::{FxHashMap, FxHashSet};
+use weft_ir::graph::NodeId;
+
+/// What a search came to.
+pub(crate) struct Searched {
+    /// The choice, and what it costs.
+    pub(crate) best: (Choice, f64),
+    /// Is there none that costs less?
+    pub(crate) proven: bool,
+}
+
+/// Looks for something cheaper than `seed`, a choice with its cost, in so many steps.
+pub(crate) fn search(eg: &Eg, cost: &Cost<'_>, root: Id, seed: (Choice, f64), steps: usize) -> Searched {
+    searched(eg, cost, root, seed, steps, true)
+}
+
+/// The same, and by lower bounds, or else one by one.
+pub(crate) fn searched(
+    eg: &Eg,
+    cost: &Cost<'_>,
+    root: Id,
+    seed: (Choice, f64),
+    steps: usize,
+    bounded: bool,
+) -> Searched {
+    let space = Space::new(eg, cost, eg.find(root));
+    let mut s = Search {
+        space: &space,
+        cost,
+        choice: seed.0.clone(),
+        bounded,
+        decided: vec![false; space.ids.len()],
+        pushed: vec![false; space.ids.len()],
+        needed: vec![false; space.ids.len()],
+        trail: Vec::new(),
+        cells: Vec::new(),
+        paid: 0.0,
+        pending: 0.0,
+        rows: space.ids.iter().zip(&space.row).filter(|(_, r)| **r).map(|(&id, _)| (id, ())).collect(),
+        best: seed,
+        root: eg.find(root),
+    };
+    let proven = s.run(steps);
+    Searched { best: s.best, proven }
+}
+
+/// Less than this share of the whole is no gain.
+const GAIN: f64 = 1e-9;
+
+/// What does not change during a search.
+struct Space<'a> {
+    eg: &'a Eg,
+    ids: Vec<Id>,
+    at: FxHashMap<Id, usize>,
+    /// Is it stored, and paid for once?
+    row: Vec<bool>,
+    /// Terms in the order in which they are tried, each with its children.
+    terms: Vec<Vec<(Term, Vec<usize>)>>,
+    /// Rows that every choice for a class needs.
+    must: Vec<Vec<u64>>,
+    /// What a row costs at least, without other rows.
+    least: Vec<f64>,
+}
+
+impl<'a> Space<'a> {
+    fn new(eg: &'a Eg, cost: &Cost<'_>, root: Id) -> Self {
+        let ids = classes(eg);
+        let at: FxHashMap<Id, usize> = ids.iter().enumerate().map(|(n, &id)| (id, n)).collect();
+        let row: Vec<bool> = ids.iter().map(|&id| id == root || cost.is_row(id)).collect();
+        let mut space = Space { eg, at, row, terms: Vec::new(), must: Vec::new(), least: Vec::new(), ids };
+        let mut lower = Lower { space: &space, cost, known: FxHashMap::default() };
+        let mut priced: Vec<Vec<(f64, Term, Vec<usize>)>> = Vec::new();
+        for &id in &space.ids {
+            let mut terms: Vec<_> = eg[id]
+                .nodes
+                .iter()
+                .map(|t| (lower.of(id, t, &[], DEPTH), t.clone(), t.args.iter().map(|&a| space.number(a)).collect()))
+                .collect();
+            terms.sort_by(|a, b| a.0.total_cmp(&b.0));
+            priced.push(terms);
+        }
+        space.least = priced.iter().map(|t| t.first().map_or(f64::INFINITY, |t| t.0)).collect();
+        space.terms = priced.into_iter().map(|t| t.into_iter().map(|(_, t, kids)| (t, kids)).collect()).collect();
+        space.must = space.musts();
+        space
+    }
+
+    fn number(&self, id: Id) -> usize {
+        self.at[&self.eg.find(id)]
+    }
+
+    /// The largest sets that are consistent: what is needed by each term is what its children need.
+    fn musts(&self) -> Vec<Vec<u64>> {
+        let n = self.ids.len();
+        let mut must = vec![vec![u64::MAX; n.div_ceil(64)]; n];
+        loop {
+            let mut changed = false;
+            for c in 0..n {
+                let mut all = vec![u64::MAX; n.div_ceil(64)];
+                for (_, kids) in &self.terms[c] {
+                    let mut own = vec![0u64; n.div_ceil(64)];
+                    for &k in kids {
+                        own.iter_mut().zip(&must[k]).for_each(|(a, b)| *a |= b);
+                    }
+                    all.iter_mut().zip(&own).for_each(|(a, b)| *a &= b);
+                }
+                if self.row[c] {
+                    all[c / 64] |= 1 << (c % 64);
+                }
+                changed |= all != must[c];
+                must[c] = all;
+            }
+            if !changed {
+                return must;
+            }
+        }
+    }
+}
+
+/// How far into values over pairs lower bounds look.
+const DEPTH: usize = 6;
+
+/// Least costs of classes that are computed where they stand, by the guards there.
+struct Lower<'a, 'c> {
+    space: &'a Space<'a>,
+    cost: &'a Cost<'c>,
+    known: FxHashMap<(Id, Vec<NodeId>, usize), f64>,
+}
+
+impl Lower<'_, '_> {
+    /// What a term costs at least, without rows. Of its children the dearest counts: they may share what they are made of.
+    fn of(&mut self, id: Id, term: &Term, guards: &[NodeId], depth: usize) -> f64 {
+        let own = self.cost.remembered(id, term, guards);
+        if depth == 0 {
+            return own;
+        }
+        let inner = Cost::guards_inside(term, guards);
+        let mut most = 0.0f64;
+        for &a in &term.args {
+            if !self.space.row[self.space.number(a)] {
+                most = most.max(self.class(self.space.eg.find(a), &inner, depth - 1));
+            }
+        }
+        own + most
+    }
+
+    fn class(&mut self, id: Id, guards: &[NodeId], depth: usize) -> f64 {
+        let key = (id, guards.to_vec(), depth);
+        if let Some(&known) = self.known.get(&key) {
+            return known;
+        }
+        let terms = self.space.eg[id].nodes.clone();
+        let least = terms.iter().map(|t| self.of(id, t, guards, depth)).fold(f64::INFINITY, f64::min);
+        self.known.insert(key, least);
+        least
+    }
+}
+
+/// What is still to do. One row at a time is open: what it is made of is chosen before the next row is looked at, so that its cost is known then.
+#[derive(Clone, Copy, Default)]
+struct Todo {
+    /// The row that is open.
+    open: Option<usize>,
+    /// Classes in it that have no term yet, as a list in [`Search::cells`].
+    inside: Option<usize>,
+    /// Rows that it needs, and others that are needed.
+    rows: Option<usize>,
+}
+
+/// A place where another term can be tried.
+struct Branch {
+    class: usize,
+    next: usize,
+    todo: Todo,
+    trail: usize,
+    cells: usize,
+    paid: f64,
+    pending: f64,
+}
+
+/// What was changed.
+enum Change {
+    Decided(usize),
+    Pushed(usize),
+    Needed(usize),
+}
+
+struct Search<'a, 'c> {
+    space: &'a Space<'a>,
+    cost: &'a Cost<'c>,
+    choice: Choice,
+    /// Are bounds believed?
+    bounded: bool,
+    decided: Vec<bool>,
+    pushed: Vec<bool>,
+    needed: Vec<bool>,
+    trail: Vec<Change>,
+    /// What is to do, as lists that share their ends.
+    cells: Vec<(usize, Option<usize>)>,
+    /// What closed rows cost.
+    paid: f64,
+    /// What other rows that are needed cost at least.
+    pending: f64,
+    best: (Choice, f64),
+    /// All rows, as if they were paid for.
+    rows: FxHashMap<Id, ()>,
+    root: Id,
+}
+
+impl Search<'_, '_> {
+    /// Did it end?
+    fn run(&mut self, steps: usize) -> bool {
+        let mut todo = Todo::default();
+        self.push(self.space.number(self.root), &mut todo);
+        let mut branches: Vec<Branch> = Vec::new();
+        for _ in 0..steps {
+            let class = if self.is_too_dear() { None } else { self.next(&mut todo) };
+            if let Some(class) = class {
+                let (trail, cells, paid, pending) = (self.trail.len(), self.cells.len(), self.paid, self.pending);
+                branches.push(Branch { class, next: 0, todo, trail, cells, paid, pending });
+            }
+            match self.another(&mut branches) {
+                Some(next) => todo = next,
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// Does every completion cost as much as the best that is known?
+    fn is_too_dear(&self) -> bool {
+        self.bounded && self.paid + self.pending >= self.best.1 * (1.0 - GAIN)
+    }
+
+    /// The next class that needs a term. If there is none, a choice is complete.
+    fn next(&mut self, todo: &mut Todo) -> Option<usize> {
+        loop {
+            if let Some(cell) = todo.inside {
+                let (class, rest) = self.cells[cell];
+                todo.inside = rest;
+                return Some(class);
+            }
+            if let Some(c) = todo.open.take() {
+                self.paid += self.cost.alone(&self.choice, self.space.ids[c], &mut self.rows);
+                self.pending -= self.space.least[c];
+                if self.is_too_dear() {
+                    return None;
+                }
+            }
+            let Some(cell) = todo.rows else {
+                let price = self.cost.total(&self.choice, self.root);
+                if price < self.best.1 * (1.0 - GAIN) {
+                    self.best = (self.choice.clone(), price);
+                }
+                return None;
+            };
+            let (class, rest) = self.cells[cell];
+            *todo = Todo { open: Some(class), inside: None, rows: rest };
+            return Some(class);
+        }
+    }
+
+    /// The next term of the last class that has another, and what is to do with it.
+    fn another(&mut self, branches: &mut Vec<Branch>) -> Option<Todo> {
+        loop {
+            let b = branches.last_mut()?;
+            let (class, n, todo) = (b.class, b.next, b.todo);
+            b.next += 1;
+            let (trail, cells) = (b.trail, b.cells);
+            (self.paid, self.pending) = (b.paid, b.pending);
+            self.undo(trail);
+            self.cells.truncate(cells);
+            if n >= self.space.terms[class].len() {
+                branches.pop();
+            } else if let Some(next) = self.choose(class, n, todo) {
+                return Some(next);
+            }
+        }
+    }
+
+    /// Takes a term; what is to do then. None if it is made of itself.
+    fn choose(&mut self, class: usize, n: usize, mut todo: Todo) -> Option<Todo> {
+        let space = self.space;
+        let (term, kids) = &space.terms[class][n];
+        if kids.iter().any(|&k| self.reaches(k, class)) {
+            return None;
+        }
+        self.choice.insert(space.ids[class], term.clone());
+        self.decided[class] = true;
+        self.trail.push(Change::Decided(class));
+        for &k in kids {
+            self.push(k, &mut todo);
+        }
+        Some(todo)
+    }
+
+    /// Puts a class before what is to do, if it was not there.
+    fn push(&mut self, class: usize, todo: &mut Todo) {
+        if self.pushed[class] {
+            return;
+        }
+        self.pushed[class] = true;
+        self.trail.push(Change::Pushed(class));
+        for (w, &word) in self.space.must[class].iter().enumerate() {
+            let mut bits = word;
+            while bits != 0 {
+                let r = w * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if r < self.needed.len() && !self.needed[r] {
+                    self.needed[r] = true;
+                    self.trail.push(Change::Needed(r));
+                    self.pending += self.space.least[r];
+                }
+            }
+        }
+        let list = if self.space.row[class] { &mut todo.rows } else { &mut todo.inside };
+        self.cells.push((class, *list));
+        *list = Some(self.cells.len() - 1);
+    }
+
+    /// Is a class made of another, as far as terms are chosen?
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let (mut stack, mut seen) = (vec![from], FxHashSet::default());
+        while let Some(c) = stack.pop() {
+            if c == to {
+                return true;
+            }
+            if self.decided[c] && seen.insert(c) {
+                stack.extend(self.choice[&self.space.ids[c]].args.iter().map(|&a| self.space.number(a)));
+            }
+        }
+        false
+    }
+
+    fn undo(&mut self, to: usize) {
+        while self.trail.len() > to {
+            match self.trail.pop() {
+                Some(Change::Decided(c)) => self.decided[c] = false,
+                Some(Change::Pushed(c)) => self.pushed[c] = false,
+                Some(Change::Needed(c)) => self.needed[c] = false,
+                None => return,
+            }
+        }
+    }
+}
