@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::diagnostics::{Color, to_json};
-use crate::driver::{Against, KernelCost, Loaded, Phase, Report};
+use crate::driver::{Against, KernelCost, Loaded, OutputRow, Phase, Report};
 use weft_passes::saved::Saved;
 
 /// How a cell is printed.
@@ -262,12 +262,13 @@ fn outputs(report: &Report, color: Color) -> String {
     let plain = |text: String| (text, Style::Plain);
     let head = ["output", "against", "max abs", "rel L2", "bound", ""];
     let mut grid = Grid::new(&[false, false, true, true, true, false], &head);
-    for o in &report.outputs {
+    let scores = report.scores.iter().map(|s| (format!("{} (scores)", s.name), s));
+    for (name, o) in scores.chain(report.outputs.iter().map(|o| (o.name.clone(), o))) {
         let d = &o.distance;
         let verdict = if d.ok() { ("ok".to_owned(), Style::Good) } else { ("mismatch".to_owned(), Style::Bad) };
         let bound = if d.bound == 0.0 { "equal".to_owned() } else { error(d.bound) };
         grid.row([
-            (o.name.clone(), Style::Bold),
+            (name, Style::Bold),
             plain(against(o.against).to_owned()),
             plain(error(d.max_abs)),
             plain(error(d.relative)),
@@ -280,9 +281,9 @@ fn outputs(report: &Report, color: Color) -> String {
 
 fn verdict(report: &Report, color: Color) -> String {
     let total: Duration = report.phases.iter().map(|(_, d)| *d).sum();
-    let count = report.outputs.len() + report.decisions.len();
-    let wrong = report.outputs.iter().filter(|o| !o.distance.ok()).count()
-        + report.decisions.iter().filter(|d| !d.ok()).count();
+    let rows = || report.outputs.iter().chain(&report.scores);
+    let count = rows().count() + report.decisions.len();
+    let wrong = rows().filter(|o| !o.distance.ok()).count() + report.decisions.iter().filter(|d| !d.ok()).count();
     let (word, style, rest) = match (count, wrong) {
         (0, _) => ("nothing compared", Style::Dim, ": the evaluator needs `--golden` to be compared with".to_owned()),
         (_, 0) => ("ok", Style::Good, format!(": {count} of {count} comparisons agree")),
@@ -348,7 +349,7 @@ pub(super) fn phases(times: &[(Phase, Duration)]) -> String {
     grid.print(Color::Never)
 }
 
-/// The report as a JSON object: `ok`, the header's facts, `kernels`, `decisions`, `outputs`, `seconds` by phase, `warnings`.
+/// The report as a JSON object: `ok`, the header's facts, `kernels`, `decisions`, `scores`, `outputs`, `seconds` by phase, `warnings`.
 pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
     let numbers = |list: &[(String, String)]| -> serde_json::Map<String, Value> {
         let number = |v: &str| serde_json::from_str(v).unwrap_or_else(|_| json!(v));
@@ -363,13 +364,13 @@ pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
     };
     let saved = |s: &Saved| json!({ "name": s.name, "bytes": s.bytes, "decision": s.decision });
     // JSON has no infinity: an error that is none is null.
-    let outputs = report.outputs.iter().map(|o| {
+    let row = |o: &OutputRow| {
         json!({
             "name": o.name, "against": against(o.against), "max_abs": o.distance.max_abs,
             "relative_l2": o.distance.relative, "bound": o.distance.bound, "elements": o.distance.elements,
             "ok": o.distance.ok(),
         })
-    });
+    };
     let decisions = report
         .decisions
         .iter()
@@ -395,7 +396,8 @@ pub(super) fn report_json(report: &Report, loaded: &Loaded) -> Value {
         "memory": report.memory.map(|m| json!({ "inputs": m.inputs, "outputs": m.outputs, "workspace": m.workspace })),
         "notes": report.notes,
         "decisions": decisions.collect::<Vec<_>>(),
-        "outputs": outputs.collect::<Vec<_>>(),
+        "scores": report.scores.iter().map(row).collect::<Vec<_>>(),
+        "outputs": report.outputs.iter().map(row).collect::<Vec<_>>(),
         "seconds": seconds,
         "warnings": loaded.checked.warnings.iter().map(|w| to_json(w, &loaded.sources)).collect::<Vec<_>>(),
     })

@@ -1,8 +1,8 @@
 //! `weft check`: does a layer, as compiled, compute what its definition says?
 //!
 //! The kernels run on golden or generated inputs and give their outputs and the decisions that they took. The float64 evaluator
-//! judges every decision (is it within rounding of optimal?), is run under those decisions, and outputs are compared. A
-//! backend that holds float32 is given inputs rounded to float32, and the evaluator the same, so that what is measured is the
+//! judges every decision (is it within rounding of optimal?), is run under those decisions, and outputs are compared. Scores that
+//! ranks were taken of are compared and imposed, too: whoever is among the best is found by comparing them. A backend that holds float32 is given inputs rounded to float32, and the evaluator the same, so that what is measured is the
 //! backend's own rounding.
 //!
 //! Bounds on the relative Euclidean distance of an output: 1e-10 for what computes in float64, 1e-4 for float32, 2e-2 for
@@ -140,6 +140,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// The decisions that the kernels stored.
     pub decisions: Vec<DecisionRow>,
+    /// Scores that ranks were taken of, as [`Report::outputs`].
+    pub scores: Vec<OutputRow>,
     /// The comparisons.
     pub outputs: Vec<OutputRow>,
     /// The inputs that it ran on, if they were asked for.
@@ -152,7 +154,7 @@ impl Report {
     /// Did every comparison succeed?
     #[must_use]
     pub fn ok(&self) -> bool {
-        self.outputs.iter().all(|o| o.distance.ok()) && self.decisions.iter().all(DecisionRow::ok)
+        self.outputs.iter().chain(&self.scores).all(|o| o.distance.ok()) && self.decisions.iter().all(DecisionRow::ok)
     }
 }
 
@@ -227,6 +229,7 @@ pub fn check(loaded: &Loaded, options: &CheckOptions, watch: &mut Watch<'_>) -> 
         memory: executed.memory,
         notes: ready.planned().map(|p| p.scheduled.notes.clone()).unwrap_or_default(),
         decisions: Vec::new(),
+        scores: Vec::new(),
         outputs: Vec::new(),
         inputs_kept: if options.keep_inputs { bound.entries(graph, checked.float) } else { Vec::new() },
         phases: Vec::new(),
@@ -320,7 +323,7 @@ fn impose_scores(
         let row = distance(found, &wanted, exists.as_deref(), limit, 0.0)
             .ok_or_else(|| Fault::bug(format!("the scores `{name}` have another shape or class")))?;
         truth.impose(*node, found).map_err(evaluator)?;
-        report.outputs.push(OutputRow { name, against: Against::Evaluator, distance: row });
+        report.scores.push(OutputRow { name, against: Against::Evaluator, distance: row });
     }
     Ok(())
 }

@@ -56,7 +56,8 @@ const LARGEST: f64 = 4000.0;
 pub fn explained(graph: &Graph, settings: Settings, options: &Options, at: &[i64]) -> Result<Explained, Error> {
     let best = rewrite(graph, settings, options)?;
     let mut s = Saturated::new(graph, settings, best.length, options.phase, best.changed)?;
-    let choice = if best.changed { extract::extract(&s.eg, s.root, &s.start, options.at).choice } else { s.start.clone() };
+    let choice =
+        if best.changed { extract::extract(&s.eg, s.root, &s.start, options.at).choice } else { s.start.clone() };
     let price = |c: &import::Choice, t: i64| cost::Cost::plain(&s.eg, t).total(c, s.root);
     let costs = at.iter().map(|&t| (t, price(&s.start, t), price(&choice, t))).collect();
     let degree = (extract::Degree::new(&s.eg, s.root).of(&s.start), extract::Degree::new(&s.eg, s.root).of(&choice));

@@ -48,7 +48,8 @@ pub fn join(scheduled: &mut Scheduled, forward: &Part, backward: &Part) {
             made.kernels.push(kernel);
         }
     }
-    for buffer in scheduled.decisions.iter_mut().map(|d| &mut d.buffer).chain(&mut scheduled.outputs) {
+    let kept = scheduled.decisions.iter_mut().chain(&mut scheduled.scores);
+    for buffer in kept.map(|d| &mut d.buffer).chain(&mut scheduled.outputs) {
         if let Some(&id) = at.get(buffer) {
             *buffer = id;
         }

@@ -115,12 +115,7 @@ pub(super) fn pairs_in_order(
     Ok(found)
 }
 
-fn look_for_pairs(
-    eg: &mut Eg,
-    rule: &Rule,
-    guards: &[NodeId],
-    bound: AxisId,
-) -> Result<Vec<(AxisId, AxisId)>, Error> {
+fn look_for_pairs(eg: &mut Eg, rule: &Rule, guards: &[NodeId], bound: AxisId) -> Result<Vec<(AxisId, AxisId)>, Error> {
     let w = &mut eg.analysis;
     let domain = w.canon.g.axis(bound).domain;
     let mut others: Vec<AxisId> = Vec::new();
