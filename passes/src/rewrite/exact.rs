@@ -246,30 +246,28 @@ impl Search<'_, '_> {
 
     /// The next class that needs a term. If there is none, a choice is complete.
     fn next(&mut self, todo: &mut Todo) -> Option<usize> {
-        loop {
-            if let Some(cell) = todo.inside {
-                let (class, rest) = self.cells[cell];
-                todo.inside = rest;
-                return Some(class);
-            }
-            if let Some(c) = todo.open.take() {
-                self.paid += self.cost.alone(&self.choice, self.space.ids[c], &mut self.rows);
-                self.pending -= self.space.least[c];
-                if self.is_too_dear() {
-                    return None;
-                }
-            }
-            let Some(cell) = todo.rows else {
-                let price = self.cost.total(&self.choice, self.root);
-                if price < self.best.1 * (1.0 - GAIN) {
-                    self.best = (self.choice.clone(), price);
-                }
-                return None;
-            };
+        if let Some(cell) = todo.inside {
             let (class, rest) = self.cells[cell];
-            *todo = Todo { open: Some(class), inside: None, rows: rest };
+            todo.inside = rest;
             return Some(class);
         }
+        if let Some(c) = todo.open.take() {
+            self.paid += self.cost.alone(&self.choice, self.space.ids[c], &mut self.rows);
+            self.pending -= self.space.least[c];
+            if self.is_too_dear() {
+                return None;
+            }
+        }
+        let Some(cell) = todo.rows else {
+            let price = self.cost.total(&self.choice, self.root);
+            if price < self.best.1 * (1.0 - GAIN) {
+                self.best = (self.choice.clone(), price);
+            }
+            return None;
+        };
+        let (class, rest) = self.cells[cell];
+        *todo = Todo { open: Some(class), inside: None, rows: rest };
+        Some(class)
     }
 
     /// The next term of the last class that has another, and what is to do with it.

@@ -56,6 +56,9 @@ pub(crate) struct Blocks {
     pub(crate) place: AxisId,
 }
 
+/// Pairs of axes, the earlier position first.
+pub(crate) type Pairs = Vec<(AxisId, AxisId)>;
+
 /// Makes leaves and axes, and answers questions about them.
 pub(crate) struct Workshop {
     /// The graph in which leaves are.
@@ -80,7 +83,7 @@ pub(crate) struct Workshop {
     simple: FxHashMap<Leaves, Option<Leaves>>,
     implied: RefCell<FxHashMap<(Leaves, NodeId), bool>>,
     /// By guards and an axis: pairs of positions, as a rule asks for them.
-    pub(crate) pairs: FxHashMap<(&'static str, Leaves, AxisId), Vec<(AxisId, AxisId)>>,
+    pub(crate) pairs: FxHashMap<(&'static str, Leaves, AxisId), Pairs>,
     /// By guards and two axes: is the first up to the second, in its block?
     pub(crate) starts: FxHashMap<(Leaves, AxisId, AxisId), bool>,
     /// By axes and positions in their place: what must hold for all of them to be on their axes.
