@@ -314,7 +314,8 @@ fn impose_scores(
     executed: &Executed,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    for (node, found) in &executed.scores {
+    let mut compared = Vec::new();
+    for (node, found, buffer) in &executed.scores {
         let wanted = truth.nodes(&[*node]).map_err(evaluator)?.swap_remove(0);
         let axes: Vec<AxisId> = graph.free(*node).iter().collect();
         let exists = existing(graph, bound, &axes);
@@ -323,6 +324,10 @@ fn impose_scores(
         let row = distance(found, &wanted, exists.as_deref(), limit, 0.0)
             .ok_or_else(|| Fault::bug(format!("the scores `{name}` have another shape or class")))?;
         truth.impose(*node, found).map_err(evaluator)?;
+        if compared.contains(buffer) {
+            continue;
+        }
+        compared.push(*buffer);
         report.scores.push(OutputRow { name, against: Against::Evaluator, distance: row });
     }
     Ok(())

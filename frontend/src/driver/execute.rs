@@ -15,8 +15,8 @@ use weft_cranelift::program::{Data, Executable, Length as Lengths, Run, RunError
 use weft_ir::dtype::Class;
 use weft_ir::eval::{self, Elements, Evaluator, Tensor};
 use weft_ir::graph::{AxisId, AxisSet, Extent, Graph, NodeId};
-use weft_ir::kernel::Role;
 use weft_ir::kernel::interp::{self, Counts};
+use weft_ir::kernel::{BufferId, Role};
 use weft_ir::loops::{Elem, to_bf16};
 use weft_ir::program::Program;
 use weft_passes::schedule::Decision;
@@ -51,8 +51,8 @@ pub struct Executed {
     pub outputs: IndexMap<String, Tensor>,
     /// Decisions that the kernels stored: terms of the canonical graph, over their free axes in increasing order.
     pub decisions: Vec<(NodeId, Tensor)>,
-    /// Stored scores that ranks were taken of, likewise.
-    pub scores: Vec<(NodeId, Tensor)>,
+    /// Stored scores that ranks were taken of, likewise; and their buffers, since terms that are equal but for names of axes have one.
+    pub scores: Vec<(NodeId, Tensor, BufferId)>,
     /// What each kernel executed, if the backend counts.
     pub counts: Option<IndexMap<String, Counts>>,
     /// How long each kernel took, in the order of the plan, if the backend tells.
@@ -354,7 +354,7 @@ fn collect(graph: &Graph, planned: &Planned, bound: &Bound, read: &Read<'_>) -> 
         let buffer = planned.scheduled.plan.buffer(s.buffer)?;
         let (shape, values) = read(&buffer.name)?;
         let tensor = Tensor { shape, data: typed(values, planned.scheduled.graph.dtype(s.node).class()) };
-        Some((origin?, sorted_by_axis(&tensor, &s.axes)))
+        Some((origin?, sorted_by_axis(&tensor, &s.axes), s.buffer))
     });
     let scores = scores.collect();
     Ok(Executed { outputs, decisions, scores, counts: None, times: None, memory: None })

@@ -312,6 +312,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
     s.count_votes();
     s.declare_extents();
     s.declare_inputs()?;
+    s.share_scores()?;
     for out in outputs {
         s.path = vec![Step { name: out.name.to_string(), defined: true }];
         s.output(&out)?;
@@ -380,7 +381,25 @@ impl Scheduler {
                 kept.role = weft_ir::kernel::Role::Decision;
             }
             if kept.role == weft_ir::kernel::Role::Decision {
-                self.scores.push(Decision { node: home, buffer, axes });
+                self.scores.push(Decision { node: home, buffer, axes: axes.clone() });
+                self.note_copies(home, buffer, &axes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same scores under other names of their axes: light ones are terms of their own there.
+    fn note_copies(&mut self, home: NodeId, buffer: BufferId, axes: &[AxisId]) -> Result<(), Error> {
+        let rank = self.c.g.free(home).iter().count();
+        for id in self.c.g.reachable() {
+            let bound = matches!(self.c.g.op(id), Op::Sub { .. } | Op::Input(_));
+            if id == home || bound || self.c.g.op(id) != self.c.g.op(home) || self.c.g.free(id).iter().count() != rank {
+                continue;
+            }
+            let (other, back) = self.at_home(id)?;
+            if other == home {
+                let of = |a: &AxisId| back.iter().find(|(to, _)| to == a).map_or(*a, |(_, from)| *from);
+                self.scores.push(Decision { node: id, buffer, axes: axes.iter().map(of).collect() });
             }
         }
         Ok(())

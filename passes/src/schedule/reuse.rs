@@ -21,6 +21,8 @@ pub(crate) const ROUNDS: usize = 12;
 pub(crate) struct Reuse {
     /// Terms that are read wherever they occur.
     must: FxHashSet<Key>,
+    /// Is something among them that has no reduction in it?
+    light: bool,
     /// What the round before stored.
     before: FxHashSet<Key>,
     /// Terms that this round stored.
@@ -83,10 +85,36 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Scores along time that ranks over time are taken of are stored, however cheap they are: all who compare them with a rank read the same numbers, and
+    /// so does a check.
+    pub(crate) fn share_scores(&mut self) -> Result<(), Error> {
+        for id in self.c.g.reachable() {
+            let (Op::KthValue { axis, .. } | Op::KthIndex { axis, .. }) = *self.c.g.op(id) else { continue };
+            if !self.c.is_long(axis) {
+                continue;
+            }
+            let Some(&(mut score)) = self.c.g.operands(id).first() else { continue };
+            while matches!(self.c.g.op(score), Op::Sub { .. }) {
+                score = self.c.g.args(score)[0];
+            }
+            let along_time = self.c.long_axes(score).len() == 1 && !self.c.is_data_free(score);
+            let light = std::mem::replace(&mut self.reuse.light, true);
+            if along_time && self.could_be_shared(score)? {
+                let key = self.key(score)?;
+                self.reuse.must.insert(key);
+                self.reuse.light = light || !self.c.is_heavy(score);
+            } else {
+                self.reuse.light = light;
+            }
+        }
+        Ok(())
+    }
+
     fn could_be_shared(&mut self, id: NodeId) -> Result<bool, Error> {
         let bound = matches!(self.c.g.op(id), Op::Sub { .. } | Op::Prev(_) | Op::Input(_));
         // A recurrence can be stored; a term of a previous state cannot.
         let inside = !matches!(self.c.g.op(id), Op::Rec(_)) && self.states(id)?.previous;
-        Ok(!bound && !self.c.is_comparison(id) && self.c.is_row_value(id) && !inside)
+        let row = self.c.is_row_value(id) || self.reuse.light && self.c.long_axes(id).len() == 1;
+        Ok(!bound && !self.c.is_comparison(id) && row && !inside)
     }
 }

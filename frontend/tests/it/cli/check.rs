@@ -59,6 +59,34 @@ goldens! {
     transformer_vq_ragged = "transformer_vq.ragged";
 }
 
+/// Scores that float32 cannot tell apart, or orders otherwise than float64, are no mismatch: the evaluator goes on with those of the run.
+#[test]
+fn scores_within_rounding() {
+    const TIES: &str = "layer ties {
+  size K = 5, E = 8
+  axis b, t: time
+  index j: t, e: E
+  in x[b,t,e], v[b,t]
+  param w[e]
+  let z[b,t] = 1000 + sum(e: w * x) / 1000
+  let best[b,t,j] = in_top_k[j](z[b,j] where j <= t, K)
+  out y[b,t] = sum(j: v[b,j] where j <= t and best)
+}
+";
+    // Also where they would be computed where they are compared, without a sum to be stored.
+    let plain = TIES.replace("sum(e: w * x)", "x").replace("x[b,t,e]", "x[b,t]").replace("  param w[e]\n", "");
+    let plain = plain.replace(", E = 8", "").replace(", e: E", "");
+    for source in [TIES.to_owned(), plain] {
+        let folder = Folder::new();
+        folder.write("ties.weft", source);
+        let report = folder.weft(&["check", "ties.weft", "-D", "b=2", "-D", "t=300", "--json"]).good().json();
+        assert_eq!(report["ok"], true);
+        assert_eq!((report["scores"].as_array().unwrap().len(), &report["scores"][0]["name"]), (1, &"z".into()));
+        // There were some: a score is rounded to some 16 millionths, a tenth of the distance between neighbours.
+        assert!(report["scores"][0]["max_abs"].as_f64().unwrap() > 1e-5);
+    }
+}
+
 /// Several files are checked one after the other; one that disagrees decides.
 #[test]
 fn several_files() {
