@@ -51,7 +51,7 @@ use crate::canon::{Canon, Settings};
 use crate::lower::Target;
 use rustc_hash::{FxHashMap, FxHashSet};
 use weft_ir::graph::{self, AxisId, DomainId, Graph, InputId, NodeId, Op};
-use weft_ir::kernel::{BufferId, BuildError, ExtentId, Plan};
+use weft_ir::kernel::{BufferId, BuildError, ExtentId, Plan, Role};
 
 /// What the scheduler may do.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -377,10 +377,10 @@ impl Scheduler {
                 continue;
             }
             let kept = &mut self.plan.buffers[buffer.index()];
-            if kept.role == weft_ir::kernel::Role::Temp {
-                kept.role = weft_ir::kernel::Role::Decision;
+            if kept.role == Role::Temp {
+                kept.role = Role::Decision;
             }
-            if kept.role == weft_ir::kernel::Role::Decision {
+            if kept.role == Role::Decision {
                 self.scores.push(Decision { node: home, buffer, axes: axes.clone() });
                 self.note_copies(home, buffer, &axes)?;
             }

@@ -4,7 +4,7 @@
 //! precision it loses a few roundings of the larger one: 1e-16 of what a whole sequence adds up to. Where both positions stand in one block there is no need
 //! for that ([`super::window`]), and costs prefer it.
 
-use super::window::{pairs_in_order, replaced};
+use super::window::rewritten;
 use super::{Found, Phase, Rounding, Rule};
 use crate::canon::IntForm;
 use crate::rewrite::build;
@@ -84,21 +84,7 @@ fn window(eg: &Eg, axes: &[AxisId], guards: &[NodeId], factors: Vec<NodeId>) -> 
 }
 
 fn prefix(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
-    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    let positions: Vec<AxisId> = axes.iter().copied().filter(|&a| eg.analysis.is_base(a)).collect();
-    for bound in positions {
-        for (x, y) in pairs_in_order(eg, &PREFIX, guards, bound)? {
-            let mut factors = Vec::with_capacity(term.args.len());
-            for &f in &term.args {
-                factors.push(replaced(eg, f, x, y, 6, difference)?.unwrap_or(f));
-            }
-            if factors[..] != term.args[..] {
-                found.push(Found::plain(build::ein(eg, axes, guards, &factors)?));
-            }
-        }
-    }
-    Ok(found)
+    rewritten(eg, &PREFIX, term, difference)
 }
 
 /// A sum between two positions as a difference.

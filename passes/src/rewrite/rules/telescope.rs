@@ -3,7 +3,7 @@
 //! A decay is often written as a quotient of cumulative products, `exp(G[t] - G[j])`. In float32 that loses what both sums have in common; and that the exponent is
 //! nowhere positive, which everything else needs to know, is to be seen in the sum only.
 
-use super::window::{pairs_in_order, replaced};
+use super::window::rewritten;
 use super::{Found, Phase, Rounding, Rule, push, terms};
 use crate::rewrite::build;
 use crate::rewrite::term::{Head, Term};
@@ -23,21 +23,7 @@ pub(super) const TELESCOPE: Rule = Rule {
 };
 
 fn telescope(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
-    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    let positions: Vec<AxisId> = axes.iter().copied().filter(|&a| eg.analysis.is_base(a)).collect();
-    for bound in positions {
-        for (x, y) in pairs_in_order(eg, &TELESCOPE, guards, bound)? {
-            let mut factors = Vec::with_capacity(term.args.len());
-            for &f in &term.args {
-                factors.push(replaced(eg, f, x, y, 6, between)?.unwrap_or(f));
-            }
-            if factors[..] != term.args[..] {
-                found.push(Found::plain(build::ein(eg, axes, guards, &factors)?));
-            }
-        }
-    }
-    Ok(found)
+    rewritten(eg, &TELESCOPE, term, between)
 }
 
 /// A sum of addends, two of which are sums up to `y`, and less the same up to `x`.

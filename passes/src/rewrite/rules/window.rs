@@ -100,12 +100,7 @@ fn look_in_one_block(eg: &mut Eg, guards: &[NodeId], bound: AxisId) -> Result<Ve
 }
 
 /// Pairs of an axis and another of its domain whose positions the guards put in order, the earlier first: that is the first condition of the rule.
-pub(super) fn pairs_in_order(
-    eg: &mut Eg,
-    rule: &Rule,
-    guards: &[NodeId],
-    bound: AxisId,
-) -> Result<Vec<(AxisId, AxisId)>, Error> {
+fn pairs_in_order(eg: &mut Eg, rule: &Rule, guards: &[NodeId], bound: AxisId) -> Result<Vec<(AxisId, AxisId)>, Error> {
     let key = (rule.name, guards.into(), bound);
     if let Some(known) = eg.analysis.pairs.get(&key) {
         return Ok(known.clone());
@@ -131,6 +126,25 @@ fn look_for_pairs(eg: &mut Eg, rule: &Rule, guards: &[NodeId], bound: AxisId) ->
             let ordered = w.implied(guards, order);
             if w.met(rule, 0, ordered) {
                 found.push((x, y));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A sum in which what stands between two positions in order is written otherwise, for each pair of them.
+pub(super) fn rewritten(eg: &mut Eg, rule: &Rule, term: &Term, write: Writes) -> Result<Vec<Found>, Error> {
+    let Head::Ein { axes, guards } = &term.head else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let positions: Vec<AxisId> = axes.iter().copied().filter(|&a| eg.analysis.is_base(a)).collect();
+    for bound in positions {
+        for (x, y) in pairs_in_order(eg, rule, guards, bound)? {
+            let mut factors = Vec::with_capacity(term.args.len());
+            for &f in &term.args {
+                factors.push(replaced(eg, f, x, y, 6, write)?.unwrap_or(f));
+            }
+            if factors[..] != term.args[..] {
+                found.push(Found::plain(build::ein(eg, axes, guards, &factors)?));
             }
         }
     }
