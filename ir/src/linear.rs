@@ -3,18 +3,19 @@
 //! Elimination is over the rationals, tightened to integers where all coefficients share a divisor. It is sound for
 //! proofs of infeasibility (what has no rational point has no integer point); it may miss some that need more.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 /// `constant + sum of coefficient * variable`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Lin<V> {
-    terms: BTreeMap<V, i64>,
+    /// By variable, without coefficients of 0.
+    terms: Vec<(V, i64)>,
     constant: i64,
 }
 
 impl<V> Default for Lin<V> {
     fn default() -> Self {
-        Self { terms: BTreeMap::new(), constant: 0 }
+        Self { terms: Vec::new(), constant: 0 }
     }
 }
 
@@ -22,26 +23,37 @@ impl<V: Ord + Clone> Lin<V> {
     /// A constant form.
     #[must_use]
     pub fn new(constant: i64) -> Self {
-        Self { terms: BTreeMap::new(), constant }
+        Self { terms: Vec::new(), constant }
     }
 
     /// One variable.
     #[must_use]
     pub fn var(v: V) -> Self {
-        Self { terms: BTreeMap::from([(v, 1)]), constant: 0 }
+        Self { terms: vec![(v, 1)], constant: 0 }
     }
 
     /// `self + factor * other`, or `None` where a number leaves i64.
     #[must_use]
     pub fn checked_add(&self, other: &Self, factor: i64) -> Option<Self> {
-        let mut sum = self.clone();
-        sum.constant = sum.constant.checked_add(other.constant.checked_mul(factor)?)?;
-        for (v, &c) in &other.terms {
-            let slot = sum.terms.entry(v.clone()).or_insert(0);
-            *slot = slot.checked_add(c.checked_mul(factor)?)?;
+        let constant = self.constant.checked_add(other.constant.checked_mul(factor)?)?;
+        let mut terms = Vec::with_capacity(self.terms.len() + other.terms.len());
+        let (mut own, mut more) = (self.terms.iter().peekable(), other.terms.iter().peekable());
+        loop {
+            let order = match (own.peek(), more.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+            };
+            let first = if order.is_le() { own.next() } else { None };
+            let second = if order.is_ge() { more.next() } else { None };
+            let added = second.map_or(Some(0), |t| t.1.checked_mul(factor))?;
+            let c = first.map_or(0, |t| t.1).checked_add(added)?;
+            if let (true, Some((v, _))) = (c != 0, first.or(second)) {
+                terms.push((v.clone(), c));
+            }
         }
-        sum.terms.retain(|_, c| *c != 0);
-        Some(sum)
+        Some(Self { terms, constant })
     }
 
     /// `self + number`, or `None` on overflow.
@@ -68,13 +80,13 @@ impl<V: Ord + Clone> Lin<V> {
 
     /// Variables with coefficients other than 0, in order.
     pub fn terms(&self) -> impl Iterator<Item = (&V, i64)> + '_ {
-        self.terms.iter().map(|(v, &c)| (v, c))
+        self.terms.iter().map(|(v, c)| (v, *c))
     }
 
     /// Coefficient of a variable.
     #[must_use]
     pub fn coefficient(&self, v: &V) -> i64 {
-        self.terms.get(v).copied().unwrap_or(0)
+        self.terms.binary_search_by(|(x, _)| x.cmp(v)).map_or(0, |n| self.terms[n].1)
     }
 
     /// The constant.
@@ -92,8 +104,8 @@ impl<V: Ord + Clone> Lin<V> {
     /// The variable, if the form is just one.
     #[must_use]
     pub fn as_var(&self) -> Option<&V> {
-        match self.terms.iter().next() {
-            Some((v, 1)) if self.terms.len() == 1 && self.constant == 0 => Some(v),
+        match self.terms.as_slice() {
+            [(v, 1)] if self.constant == 0 => Some(v),
             _ => None,
         }
     }
@@ -106,7 +118,7 @@ impl<V: Ord + Clone> Lin<V> {
             return Some(self.clone());
         }
         let mut rest = self.clone();
-        rest.terms.remove(v);
+        rest.terms.retain(|(x, _)| x != v);
         rest.checked_add(by, c)
     }
 
@@ -115,7 +127,7 @@ impl<V: Ord + Clone> Lin<V> {
     #[must_use]
     pub fn split_multiple(&self, m: i64) -> (Self, Self) {
         let part = |f: fn(i64, i64) -> i64| Self {
-            terms: self.terms.iter().map(|(v, &c)| (v.clone(), f(c, m))).filter(|&(_, c)| c != 0).collect(),
+            terms: self.terms.iter().map(|(v, c)| (v.clone(), f(*c, m))).filter(|&(_, c)| c != 0).collect(),
             constant: f(self.constant, m),
         };
         (part(i64::div_euclid), part(i64::rem_euclid))
@@ -123,9 +135,9 @@ impl<V: Ord + Clone> Lin<V> {
 
     /// Divides `self >= 0` by the common divisor of the coefficients, rounding the constant down.
     fn tightened(mut self) -> Self {
-        let g = self.terms.values().fold(0i64, |g, &c| gcd(g, c));
+        let g = self.terms.iter().fold(0i64, |g, t| gcd(g, t.1));
         if g > 1 {
-            for c in self.terms.values_mut() {
+            for (_, c) in &mut self.terms {
                 *c /= g;
             }
             self.constant = self.constant.div_euclid(g);
@@ -210,7 +222,7 @@ impl<V: Ord + Clone> System<V> {
     /// Every variable of the system.
     #[must_use]
     pub fn vars(&self) -> Vec<V> {
-        let mut all: Vec<&V> = self.rows.iter().flat_map(|r| r.terms.keys()).collect();
+        let mut all: Vec<&V> = self.rows.iter().flat_map(|r| r.terms.iter().map(|t| &t.0)).collect();
         all.sort_unstable();
         all.dedup();
         all.into_iter().cloned().collect()
@@ -222,7 +234,7 @@ impl<V: Ord + Clone> System<V> {
         let vars = self.vars();
         let number = |v: &V| vars.binary_search(v).map_or(0, |n| n as u32);
         let row =
-            |r: &Lin<V>| Lin { terms: r.terms.iter().map(|(v, &c)| (number(v), c)).collect(), constant: r.constant };
+            |r: &Lin<V>| Lin { terms: r.terms.iter().map(|(v, c)| (number(v), *c)).collect(), constant: r.constant };
         System { rows: self.rows.iter().map(row).collect(), contradiction: self.contradiction }
     }
 

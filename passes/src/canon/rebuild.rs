@@ -288,7 +288,8 @@ impl Canon {
         if matches!(op, Op::Rec(_)) {
             return true;
         }
-        if self.is_comparison(id) {
+        // Arithmetic on integers is computed by whoever reads it.
+        if self.is_comparison(id) || (matches!(op, Op::Map(_)) && self.g.dtype(id).is_int()) {
             return false;
         }
         match stop {

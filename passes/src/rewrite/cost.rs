@@ -30,6 +30,8 @@ const REFUSED: f64 = 1e6;
 const MEMORY: f64 = 16.0;
 /// The same in main memory: states of a long sequence. Measured with Transformer-VQ's, at 131072 positions.
 const FAR: f64 = 6.0 * MEMORY;
+/// Rows that read a state together.
+const TILE: f64 = 64.0;
 /// Elements that a cache holds.
 const CACHED: f64 = (1 << 23) as f64;
 
@@ -51,6 +53,8 @@ type Memo = FxHashMap<(Term, Vec<NodeId>), f64>;
 struct Context {
     guards: Vec<NodeId>,
     seen: FxHashSet<Id>,
+    /// How often.
+    times: f64,
 }
 
 impl<'a> Cost<'a> {
@@ -88,17 +92,29 @@ impl<'a> Cost<'a> {
     /// The cost of a row without that of other rows, which are all in `rows`.
     pub(crate) fn alone(&self, choice: &Choice, row: Id, rows: &mut FxHashMap<Id, ()>) -> f64 {
         let Some(term) = choice.get(&row) else { return f64::INFINITY };
-        let mut context = Context { guards: Vec::new(), seen: FxHashSet::default() };
+        let mut context = Context { guards: Vec::new(), seen: FxHashSet::default(), times: 1.0 };
         let mut open: FxHashSet<Id> = [row].into_iter().collect();
         self.walk(choice, row, term, &mut context, rows, &mut open)
     }
 
     /// The guards that hold for the children of a term.
-    pub(crate) fn guards_inside(term: &Term, guards: &[NodeId]) -> Vec<NodeId> {
+    pub(crate) fn guards_inside(&self, id: Id, term: &Term, guards: &[NodeId]) -> Vec<NodeId> {
         match &term.head {
-            Head::Ein { guards: own, .. } => [guards, own].concat(),
+            Head::Ein { guards: own, .. } => guards.iter().copied().chain(self.skipping(id, own)).collect(),
             _ => guards.to_vec(),
         }
+    }
+
+    /// Those guards of a term that spare something. A tile of rows has all of its rows: that only some of them are wanted, here and there, spares nothing.
+    fn skipping(&self, id: Id, guards: &[NodeId]) -> impl Iterator<Item = NodeId> {
+        let c = &self.eg.analysis.canon;
+        let free = &self.eg[id].data.free;
+        let by_row =
+            move |g: NodeId| c.comparison(g).is_some_and(|(f, _)| f == MapFn::Eq) && c.g.free(g).is_subset(free);
+        guards.iter().copied().filter(move |&g| match c.g.op(g) {
+            Op::Map(MapFn::Or) => !c.g.args(g).iter().any(|&d| by_row(d)),
+            _ => !by_row(g),
+        })
     }
 
     fn rows(&self, choice: &Choice, id: Id, done: &mut FxHashMap<Id, ()>, open: &mut FxHashSet<Id>) -> f64 {
@@ -109,7 +125,7 @@ impl<'a> Cost<'a> {
             return f64::INFINITY;
         }
         let Some(term) = choice.get(&id) else { return f64::INFINITY };
-        let mut context = Context { guards: Vec::new(), seen: FxHashSet::default() };
+        let mut context = Context { guards: Vec::new(), seen: FxHashSet::default(), times: 1.0 };
         let cost = self.walk(choice, id, term, &mut context, done, open);
         open.remove(&id);
         done.insert(id, ());
@@ -126,11 +142,12 @@ impl<'a> Cost<'a> {
         done: &mut FxHashMap<Id, ()>,
         open: &mut FxHashSet<Id>,
     ) -> f64 {
-        let mut cost = self.remembered(id, term, &context.guards);
+        let mut cost = context.times * self.remembered(id, term, &context.guards);
         let sums = matches!(&term.head, Head::Ein { axes, .. } if !axes.is_empty());
-        let guards = Self::guards_inside(term, &context.guards);
+        let guards = self.guards_inside(id, term, &context.guards);
         // Whoever sums asks anew: what stands under other guards is another computation.
-        let mut inner = Context { guards, seen: FxHashSet::default() };
+        let times = context.times * self.repeated(id, term);
+        let mut inner = Context { guards, seen: FxHashSet::default(), times };
         for &a in &term.args {
             let a = self.eg.find(a);
             if self.is_row(a) {
@@ -177,7 +194,7 @@ impl<'a> Cost<'a> {
             Head::Leaf(_) | Head::Outputs | Head::Other(Op::Cast(_)) => 0.0,
             Head::Map(f) => self.count(free, guards) * rate(*f),
             Head::Ein { axes, guards: own } => {
-                let guards: Vec<NodeId> = guards.iter().chain(own).copied().collect();
+                let guards: Vec<NodeId> = guards.iter().copied().chain(self.skipping(id, own)).collect();
                 let factors: Vec<AxisSet> = term.args.iter().map(|&f| self.eg[f].data.free.clone()).collect();
                 let fine: Vec<AxisSet> = term.args.iter().map(|&f| self.fine(f)).collect();
                 let factors = factors.into_iter().zip(fine).collect();
@@ -187,15 +204,16 @@ impl<'a> Cost<'a> {
                 let long = |a: &AxisId| self.eg.analysis.is_long(*a);
                 let summed = axes.iter().filter(|a| long(a)).count();
                 let refused = summed > 0 && summed + free.iter().filter(long).count() > 2;
-                let cost = cost * self.scatter(free, own) * if refused { self.refused } else { 1.0 };
+                let cost = cost * self.scatter(free, axes, own) * if refused { self.refused } else { 1.0 };
                 cost + if stored { in_memory(self.points.count(free, &[])) } else { 0.0 }
             }
-            // Rows of a table that the data choose.
-            Head::Sub { .. } if self.is_row(id) => 0.0,
+            Head::Sub { axes, .. } if self.is_row(id) => self.read(self.eg.find(term.args[0]), axes, free),
             Head::Sub { .. } => self.count(free, guards),
-            Head::Scan { .. } => {
+            // A recurrence over positions stays where it is computed unless it is read elsewhere.
+            Head::Scan { axis, .. } => {
                 let elements = self.points.count(free, &[]);
-                elements * 2.0 * VECTOR + in_memory(elements)
+                let stored = !self.eg.analysis.is_base(*axis);
+                elements * 2.0 * VECTOR + if stored { in_memory(elements) } else { 0.0 }
             }
             // Recurrences and extrema, whatever they are: one operation for each position of what they range over.
             Head::Other(op) => {
@@ -205,6 +223,20 @@ impl<'a> Cost<'a> {
                 }
                 self.points.count(&all, &[]) * 2.0 * VECTOR
             }
+        }
+    }
+
+    /// The cost of reading a stored value at some positions. What is carried over blocks comes from memory for every tile of rows; a recurrence over
+    /// positions is in memory only for those who read it at others.
+    fn read(&self, body: Id, axes: &[AxisId], free: &AxisSet) -> f64 {
+        let over = self.eg[body].nodes.iter().find_map(|t| match t.head {
+            Head::Scan { axis, .. } if axes.contains(&axis) => Some(axis),
+            _ => None,
+        });
+        match over {
+            Some(a) if self.eg.analysis.is_base(a) => in_memory(self.points.count(&self.eg[body].data.free, &[])),
+            Some(_) => self.points.count(free, &[]) * (MEMORY / 2.0) / TILE,
+            None => 0.0,
         }
     }
 
@@ -228,8 +260,25 @@ impl<'a> Cost<'a> {
         fine
     }
 
-    /// The share of a sum's work that is done where a guard says on which position of a result's axis each addend goes.
-    fn scatter(&self, free: &AxisSet, guards: &[NodeId]) -> f64 {
+    /// The share of a sum's work that is done where a guard says on which position of a result's axis each addend goes. The scheduler adds up so
+    /// within a block.
+    fn scatter(&self, free: &AxisSet, axes: &[AxisId], guards: &[NodeId]) -> f64 {
+        let long = axes.iter().any(|&a| self.eg.analysis.is_long(a));
+        if long { 1.0 } else { 1.0 / self.by_data(free, guards, |_| true) }
+    }
+
+    /// How often what stands under a sum over positions is computed: for every position of a result's axis on which the data decide what is summed.
+    fn repeated(&self, id: Id, term: &Term) -> f64 {
+        match &term.head {
+            Head::Ein { axes, guards } if axes.iter().any(|&a| self.eg.analysis.is_long(a)) => {
+                self.by_data(&self.eg[id].data.free, guards, |a| !self.eg.analysis.is_long(a))
+            }
+            _ => 1.0,
+        }
+    }
+
+    /// Positions of a result's axes of which a guard says, by the data, to which one an addend belongs.
+    fn by_data(&self, free: &AxisSet, guards: &[NodeId], of: impl Fn(AxisId) -> bool) -> f64 {
         let c = &self.eg.analysis.canon;
         let axis = |&g: &NodeId| {
             let (MapFn::Eq, form) = c.comparison(g)? else { return None };
@@ -237,11 +286,11 @@ impl<'a> Cost<'a> {
                 return None;
             }
             form.terms().find_map(|(&v, _)| match c.g.op(v) {
-                Op::Index(a) if free.contains(*a) => Some(*a),
+                Op::Index(a) if free.contains(*a) && of(*a) => Some(*a),
                 _ => None,
             })
         };
-        guards.iter().filter_map(axis).map(|a| 1.0 / self.points.extent(a)).product()
+        guards.iter().filter_map(axis).map(|a| self.points.extent(a)).product()
     }
 
     fn count(&self, axes: &AxisSet, guards: &[NodeId]) -> f64 {

@@ -90,7 +90,8 @@ impl Saturated {
             if !cost::Cost::new(&self.eg, 1024).total(&choice, m.class).is_finite() {
                 continue;
             }
-            let mut export = import::Export { eg: &mut self.eg, choice: &choice, memo: FxHashMap::default() };
+            let mut export =
+                import::Export { eg: &mut self.eg, choice: &choice, memo: FxHashMap::default(), ordered: false };
             let entry = Missed { rule: m.rule, term: export.node(m.class)?, why: m.why };
             if !told.contains(&entry) {
                 told.push(entry);

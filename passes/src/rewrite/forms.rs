@@ -30,7 +30,7 @@ pub fn forms(graph: &Graph, settings: Settings, length: i64) -> Result<Forms, Er
 pub(crate) fn all_forms(eg: &mut Eg) -> Result<Forms, Error> {
     let choice = smallest(eg);
     let all: Vec<(Id, Vec<Term>)> = classes(eg).into_iter().map(|c| (c, eg[c].nodes.clone())).collect();
-    let mut export = Export { eg, choice: &choice, memo: FxHashMap::default() };
+    let mut export = Export { eg, choice: &choice, memo: FxHashMap::default(), ordered: false };
     let mut found = Vec::new();
     for (_, terms) in all {
         let mut made = Vec::new();

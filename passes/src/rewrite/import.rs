@@ -3,6 +3,7 @@
 use super::build;
 use super::carried::{Carried, declare};
 use super::linear::{Linear, linear, logarithm};
+use super::order;
 use super::term::{Head, Leaves, Term};
 use super::workshop::Eg;
 use egg::Id;
@@ -203,6 +204,8 @@ pub(crate) struct Export<'a> {
     pub(crate) choice: &'a Choice,
     /// What is made already.
     pub(crate) memo: FxHashMap<Id, NodeId>,
+    /// Are sums over several axes put into the order in which they are cheapest? Not where terms are compared.
+    pub(crate) ordered: bool,
 }
 
 impl Export<'_> {
@@ -238,6 +241,7 @@ impl Export<'_> {
         match &term.head {
             Head::Leaf(n) => Ok(*n),
             Head::Map(f) => c.map(*f, args),
+            Head::Ein { axes, guards } if self.ordered => order::sum(c, axes, guards, args),
             Head::Ein { axes, guards } => c.ein(axes, guards, args),
             Head::Sub { axes, at } => {
                 let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();

@@ -48,6 +48,7 @@ mod extract;
 mod forms;
 mod import;
 mod linear;
+mod order;
 pub mod proof;
 mod replay;
 mod rules;
@@ -271,7 +272,7 @@ fn with_blocks(graph: &Graph, settings: Settings, length: i64, options: &Options
     }
     let carries = |id: &Id| matches!(choice.get(id), Some(Term { head: Head::Scan { .. }, .. }));
     let blocks = extract::reachable(&eg, &choice, root).iter().any(carries).then_some(length);
-    let mut export = import::Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default() };
+    let mut export = import::Export { eg: &mut eg, choice: &choice, memo: FxHashMap::default(), ordered: true };
     let nodes = classes.iter().map(|&c| export.node(c)).collect::<Result<Vec<NodeId>, Error>>()?;
     let mut new = eg.analysis.canon.g.clone();
     for (o, n) in new.outputs.iter_mut().zip(nodes) {

@@ -106,5 +106,5 @@ fn gives(eg: &mut Eg, claim: &Claim, help: Help) -> Result<bool, Error> {
 const SUBSTITUTE: &str = "substitute";
 
 fn canonical(eg: &mut Eg, choice: &Choice, id: Id) -> Result<NodeId, Error> {
-    Export { eg, choice, memo: FxHashMap::default() }.node(id)
+    Export { eg, choice, memo: FxHashMap::default(), ordered: false }.node(id)
 }

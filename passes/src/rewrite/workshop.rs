@@ -77,6 +77,8 @@ pub(crate) struct Workshop {
     /// Recurrences that were made of scans: by axis, direction, addend and what is kept.
     pub(crate) carried: FxHashMap<(AxisId, bool, Vec<NodeId>), NodeId>,
     places: Option<DomainId>,
+    /// Axes of every so manieth position: by domain, how many, and which of them.
+    every: FxHashMap<(DomainId, i64, i64), Vec<AxisId>>,
     split: FxHashMap<(DomainId, bool, usize), Blocks>,
     fresh: FxHashMap<DomainId, Vec<AxisId>>,
     /// Answers that were given: what a term of the workshop means does not change.
@@ -103,6 +105,7 @@ impl Workshop {
             counted: FxHashMap::default(),
             carried: FxHashMap::default(),
             places: None,
+            every: FxHashMap::default(),
             split: FxHashMap::default(),
             fresh: FxHashMap::default(),
             simple: FxHashMap::default(),
@@ -170,6 +173,28 @@ impl Workshop {
             self.canon.g.add_axis(&name, domain)
         };
         Blocks { block: named(blocks), place: named(places) }
+    }
+
+    /// An axis that counts the positions `every * c + offset` of another, which is not in `taken`.
+    pub(crate) fn every(&mut self, of: AxisId, every: i64, offset: i64, taken: &AxisSet) -> AxisId {
+        let base = self.canon.g.axis(of).domain;
+        let key = (base, every, offset);
+        let known = self.every.get(&key).cloned().unwrap_or_default();
+        if let Some(&a) = known.iter().find(|&&a| !taken.contains(a)) {
+            return a;
+        }
+        let domain = match known.first() {
+            Some(&a) => self.canon.g.axis(a).domain,
+            None => {
+                let name = self.canon.unused_name(&format!("{}step", self.canon.g.domain(base).name));
+                self.canon.add_domain(&name, Extent::Derived { base, mul: 1, add: every - 1 - offset, div: every })
+            }
+        };
+        let own = self.canon.g.domain(domain).name.to_string();
+        let name = if known.is_empty() { own } else { self.canon.unused_name(&own) };
+        let axis = self.canon.g.add_axis(&name, domain);
+        self.every.entry(key).or_default().push(axis);
+        axis
     }
 
     /// An axis over the domain of `like` that is not in `taken`.

@@ -67,6 +67,7 @@ pub struct Options {
 }
 
 pub use pins::{PinError, Pins, TilePins};
+pub use stream::{Walked, Way};
 pub use tiles::Tiles;
 
 /// Why a graph has no schedule.
@@ -111,6 +112,8 @@ pub struct Scheduled {
     pub plan: Plan,
     /// One line for each choice, in order.
     pub notes: Vec<String>,
+    /// The loops over positions of kernels that sum over long axes.
+    pub walked: Vec<Walked>,
     /// Stored decisions, in the order in which they are made.
     pub decisions: Vec<Decision>,
     /// Stored values along time that ranks are taken of: whoever compares two runs needs them, since near a rank two roundings of a score
@@ -162,6 +165,7 @@ pub(crate) struct Scheduler {
     /// Choices so far.
     pub(crate) choices: Pins,
     pub(crate) notes: Vec<String>,
+    pub(crate) walked: Vec<Walked>,
     pub(crate) decisions: Vec<Decision>,
     /// As in [`Scheduled`].
     pub(crate) scores: Vec<Decision>,
@@ -281,6 +285,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         tiles: options.tiles.unwrap_or_default(),
         choices: Pins::default(),
         notes: Vec::new(),
+        walked: Vec::new(),
         decisions: Vec::new(),
         scores: Vec::new(),
         outputs: Vec::new(),
@@ -329,6 +334,7 @@ impl Scheduler {
             outputs: self.c.g.outputs.iter().filter_map(buffer).collect(),
             plan: self.plan,
             notes: self.notes,
+            walked: self.walked,
             decisions: self.decisions,
             scores: self.scores,
             graph: self.c.g,

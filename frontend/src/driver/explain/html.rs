@@ -61,6 +61,7 @@ pub(super) fn page(e: &Explanation, x: &Extras) -> String {
         );
     }
     derivation(&mut h, e);
+    walks(&mut h, e);
     costs(&mut h, e);
     kernels(&mut h, x);
     h.push_str("</body>\n</html>\n");
@@ -113,6 +114,26 @@ fn derivation(h: &mut String, e: &Explanation) {
         }
         h.push_str("</ul>\n");
     }
+}
+
+fn walks(h: &mut String, e: &Explanation) {
+    let Ok(walks) = &e.walks else { return };
+    if walks.is_empty() {
+        return;
+    }
+    h.push_str(
+        "<h2>Positions</h2>\n<p>A condition with <code>or</code> is a sum of disjoint cases, each a loop over no more than it needs. For a row, kernels \
+         walk</p>\n<ul>\n",
+    );
+    for (name, loops) in walks {
+        let _ = writeln!(
+            h,
+            "<li><span class=\"rule\">{}</span><pre>{}</pre></li>",
+            escaped(name),
+            escaped(&loops.join("\n"))
+        );
+    }
+    h.push_str("</ul>\n");
 }
 
 fn costs(h: &mut String, e: &Explanation) {

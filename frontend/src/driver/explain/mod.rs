@@ -7,6 +7,7 @@ mod notation;
 mod plot;
 mod shown;
 mod text;
+mod walks;
 
 use indexmap::IndexMap;
 use weft_ir::kernel::Plan;
@@ -39,6 +40,8 @@ struct Explanation {
     layer: String,
     outcome: Outcome,
     missed: Vec<Miss>,
+    /// How kernels walk positions, where that is not one after the other: by stored value, or why there are no kernels.
+    walks: Result<Vec<(String, Vec<String>)>, String>,
     /// If rewriting ended before all was found.
     warning: Option<String>,
     /// Powers of time.
@@ -58,7 +61,12 @@ fn explanation(loaded: &Loaded, watch: &mut Watch<'_>) -> Result<Explanation, Fa
     let told = rewrite::explained(&graph, settings, &how, &[DRAWN.as_slice(), &formula::LENGTHS].concat());
     let told = told.map_err(|e| Fault::bug(format!("rewriting: {e}")))?;
     let at = |t: i64| told.costs.iter().find(|c| c.0 == t).map_or((0.0, 0.0), |c| (c.1, c.2));
+    let walks = match plan(loaded, &CompileOptions::default(), watch) {
+        Ok(p) => Ok(walks::walks(&p.scheduled, declared)),
+        Err(fault) => Err(fault.summary()),
+    };
     Ok(Explanation {
+        walks,
         layer: graph.name.to_string(),
         outcome: shown::outcome(&told.derivation, declared),
         missed: shown::misses(&told, declared),

@@ -66,6 +66,19 @@ impl<'g> Notation<'g> {
         self.open(id, false).0
     }
 
+    /// A position and the conditions under which it is one, in the same names.
+    pub(super) fn position(&mut self, position: NodeId, conditions: &[NodeId]) -> (String, Vec<String>) {
+        self.names.clear();
+        let g = self.graph;
+        for &n in conditions.iter().chain([&position]) {
+            for a in g.free(n).iter() {
+                self.name(a);
+            }
+        }
+        let at = self.open(position, false).0;
+        (at, conditions.iter().map(|&c| self.condition(c)).collect())
+    }
+
     /// `S[m] = ..` for every recurrence that was met, those that are met on the way included.
     pub(super) fn definitions(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -111,7 +124,13 @@ impl<'g> Notation<'g> {
         }
         // The second axis over a range is the one that sums bind.
         let mut declared: Vec<String> = (0..self.declared).filter(own).map(|a| g.axes()[a].name.to_string()).collect();
-        declared.reverse();
+        if !declared.is_empty() {
+            declared.rotate_left(1);
+        }
+        // The row at which a tile starts has a name of its own.
+        if axis.index() >= self.declared && &*g.axis(axis).name == "start" {
+            candidates.push("start".to_owned());
+        }
         candidates.extend(declared);
         let base = g.domain(domain).name.to_string();
         candidates.push(base.clone());
@@ -147,7 +166,8 @@ impl<'g> Notation<'g> {
 
     fn open(&mut self, id: NodeId, whole: bool) -> (String, Tie) {
         let g = self.graph;
-        if let (false, Some(label)) = (whole, g.label(id)) {
+        let is_number = matches!(g.op(id), Op::Const(_));
+        if let (false, Some(label)) = (whole || is_number, g.label(id)) {
             let axes: Vec<AxisId> = g.free(id).iter().collect();
             return (self.read(label, &axes, &BTreeMap::new()), Tie::Atom);
         }

@@ -44,6 +44,9 @@ pub(super) fn text(e: &Explanation, what: Told) -> String {
             let _ = writeln!(text, "    {}: not for\n        {}\n      {}", m.rule, m.term, m.why);
         }
     }
+    if what.derivation {
+        walks(&mut text, e);
+    }
     if what.cost {
         costs(&mut text, e);
     }
@@ -61,5 +64,26 @@ fn costs(text: &mut String, e: &Explanation) {
     let _ = writeln!(text, "    {:>8} {:>12} {:>12} {:>8}", "T", "as written", "as computed", "gain");
     for &(t, from, to) in e.costs.iter().filter(|c| super::LENGTHS.contains(&c.0)) {
         let _ = writeln!(text, "    {t:>8} {from:>12.3e} {to:>12.3e} {:>7.1}x", from / to);
+    }
+}
+
+fn walks(text: &mut String, e: &Explanation) {
+    match &e.walks {
+        Err(why) => {
+            let _ = writeln!(text, "\nThere are no kernels for it: {why}");
+        }
+        Ok(walks) if !walks.is_empty() => {
+            let _ = writeln!(
+                text,
+                "\nA condition with `or` is a sum of disjoint cases, each a loop over no more than it needs. For a row, kernels walk"
+            );
+            for (name, loops) in walks {
+                let _ = writeln!(text, "    {name}");
+                for l in loops {
+                    let _ = writeln!(text, "        {l}");
+                }
+            }
+        }
+        Ok(_) => {}
     }
 }

@@ -24,7 +24,7 @@ fn a_derivation() {
                  out y[b,t,v] = sum(j: sum(d: q * k[b,j,d]) * x[b,j,v] where j <= t) }";
     folder.write("l.weft", layer);
     let text = folder.weft(&["explain", "l.weft"]).good().stdout();
-    for part in ["1. merge sums", "carry over blocks", "S[b, v, d, t // 64 - 1]", "T^2.0 as written, T^1.0 as computed"]
+    for part in ["1. merge sums", "carry over blocks", "S[b, d, v, t // 64 - 1]", "T^2.0 as written, T^1.0 as computed"]
     {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }

@@ -14,16 +14,18 @@ use weft_passes::{autodiff, canon, rewrite};
 const RUNS: [(i64, &[usize]); 3] = [(4, &[19, 3, 8]), (3, &[1, 10]), (5, &[23])];
 
 /// Layers that nobody has published, with the power of time that they should cost.
-const VARIANTS: [&str; 13] = [
+const VARIANTS: [&str; 15] = [
     "alibi_codes",
     "channel_decays",
     "chunk_codes",
+    "chunk_means",
     "code_picks",
     "code_sigmoids",
     "cumulative",
     "cumulative_channels",
     "gated_features",
     "lagged_decay",
+    "rungs",
     "squares",
     "two_decays",
     "unrolled",
@@ -221,7 +223,7 @@ fn replayed() {
         failures.extend(done.failed.iter().map(|(n, rule, _)| format!("{name}, step {n}: {rule}")));
     }
     insta::assert_snapshot!("not_replayed", failures.join("\n"));
-    assert!(count > 500 || std::env::var("WEFT_LAYER").is_ok(), "{count} steps");
+    assert!(count > 400 || std::env::var("WEFT_LAYER").is_ok(), "{count} steps");
 }
 
 /// Every form of every value that the rules find, whether it is chosen or not, has the value's elements. Gradients have those of the layer

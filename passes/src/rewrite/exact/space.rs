@@ -95,7 +95,7 @@ impl Lower<'_, '_> {
         if depth == 0 {
             return own;
         }
-        let inner = Cost::guards_inside(term, guards);
+        let inner = self.cost.guards_inside(id, term, guards);
         let mut most = 0.0f64;
         for &a in &term.args {
             if !self.space.row[self.space.number(a)] {

@@ -1,7 +1,7 @@
 //! Sums over all blocks before one, or from one on, are carried from block to block.
 
 use super::decay::{self, Decay};
-use super::parts::part;
+use super::parts::{Parts, part};
 use super::{Found, Phase, Rounding, Rule, window};
 use crate::canon::IntForm;
 use crate::rewrite::build;
@@ -96,18 +96,21 @@ fn carried(
     // What is kept of a state may depend on an axis of the result only.
     let stay = kept.map_or_else(AxisSet::new, |k| eg[k].data.free.iter().filter(|&a| a != m).collect());
     let others: Vec<NodeId> = guards.iter().copied().enumerate().filter(|&(k, _)| k != at).map(|(_, g)| g).collect();
-    let p = part(eg, axes, &others, &factors, m, &stay, &[m]);
+    let mut p = part(eg, axes, &others, &factors, m, &stay, &[m]);
+    let mut kept = kept;
+    let mut read_at = first_names(eg, m, &mut p, &mut kept)?;
+    read_at.push((m, nearest));
     let body = build::ein(eg, &p.private, &p.own_guards, &p.own)?;
     let free = eg[body].data.free.clone();
     if !free.contains(m) || free.iter().any(|a| a != m && eg.analysis.is_long(a)) {
         return Ok(None);
     }
     let state = build::scan(eg, m, !range.past, body, kept);
-    let read = build::sub(eg, state, &[(m, nearest)])?;
+    let read = build::sub(eg, state, &read_at)?;
     let mut gs = p.rest_guards;
     let there = there_is(&mut eg.analysis, m, &range)?;
     gs.push(there);
-    let counted = occurs(eg, m, &range, &p.private, &p.own_guards, nearest, there)?;
+    let counted = occurs(eg, m, &range, &p.private, &p.own_guards, &read_at, there)?;
     let counted_too = counted.is_some();
     gs.extend(counted);
     let risky = p.rest.iter().any(|&f| eg[f].data.may_be_undefined());
@@ -119,6 +122,38 @@ fn carried(
     Ok(Some(build::ein(eg, &p.left, &gs, &fs)?))
 }
 
+/// Gives the axes of a state their first names, so that what is carried for two rows that call an axis differently is one state. Gives
+/// where the rows read it.
+fn first_names(eg: &mut Eg, m: AxisId, p: &mut Parts, kept: &mut Option<Id>) -> Result<Vec<(AxisId, NodeId)>, Error> {
+    let mut free = AxisSet::new();
+    p.own.iter().chain(kept.iter()).for_each(|&f| free.extend(&eg[f].data.free));
+    p.own_guards.iter().for_each(|&g| free.extend(eg.analysis.canon.g.free(g)));
+    let mut taken = free.clone();
+    taken.extend(&p.private.iter().copied().chain([m]).collect());
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    for a in free.iter().filter(|&a| a != m && !p.private.contains(&a)) {
+        let g = &eg.analysis.canon.g;
+        let domain = g.axis(a).domain;
+        let first = (0..).map(AxisId).find(|&x| g.axis(x).domain == domain).unwrap_or(a);
+        // Only what has a size of its own: documents are called by name in their lengths.
+        if g.static_extent(a).is_some() && !taken.contains(first) {
+            taken.insert(first);
+            there.push((a, eg.analysis.index(first)?));
+            back.push((first, eg.analysis.index(a)?));
+        }
+    }
+    if there.is_empty() {
+        return Ok(back);
+    }
+    for f in p.own.iter_mut().chain(kept.iter_mut()) {
+        *f = build::sub(eg, *f, &there)?;
+    }
+    for g in &mut p.own_guards {
+        *g = eg.analysis.canon.substitute(*g, &there)?;
+    }
+    Ok(back)
+}
+
 /// Where the data decide what is summed, a sum over blocks may be one of nothing. What multiplies it is then hidden by a guard: it may be
 /// anything, and a weight that is nobody's weight may be larger than all others.
 fn occurs(
@@ -127,7 +162,7 @@ fn occurs(
     range: &Range,
     private: &[AxisId],
     guards: &[NodeId],
-    nearest: NodeId,
+    read_at: &[(AxisId, NodeId)],
     there: NodeId,
 ) -> Result<Option<NodeId>, Error> {
     let by_data = |&&g: &&NodeId| !eg.analysis.canon.is_data_free(g);
@@ -150,7 +185,7 @@ fn occurs(
         }
     };
     let c = &mut eg.analysis.canon;
-    let found = c.substitute(carried, &[(m, nearest)])?;
+    let found = c.substitute(carried, read_at)?;
     // Conditions are asked everywhere: also where there is no such block.
     let found = c.ein(&[], &[there], &[found])?;
     c.map(MapFn::Le, &[one, found]).map(Some)

@@ -7,6 +7,7 @@ mod algebra;
 mod between;
 mod blocks;
 mod carry;
+mod cases;
 mod codes;
 mod decay;
 mod expand;
@@ -89,6 +90,8 @@ impl Found {
 pub(crate) const RULES: &[&Rule] = &[
     &push::PUSH,
     &algebra::FLATTEN,
+    &cases::CASES,
+    &cases::AT,
     &swap::SWAP,
     &swap::FIRST,
     &between::MERGE,

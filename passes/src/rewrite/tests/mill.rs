@@ -89,6 +89,17 @@ impl Mill {
         self.is(MapFn::Le, a, b)
     }
 
+    /// Is a position the first, or one of every so many?
+    pub(super) fn every(&mut self, axis: &str, every: i64, offset: i64) -> NodeId {
+        let (at, zero) = (self.at(axis), self.canon().int(0).unwrap());
+        if every == 0 {
+            return self.is(MapFn::Eq, at, zero);
+        }
+        let (by, offset) = (self.canon().int(every).unwrap(), self.canon().int(offset).unwrap());
+        let place = self.canon().map(MapFn::Mod, &[at, by]).unwrap();
+        self.is(MapFn::Eq, place, offset)
+    }
+
     /// The code of a position: where `p` is least.
     pub(super) fn code(&mut self, axis: &str) -> NodeId {
         let s = self.axis("s");
@@ -274,8 +285,7 @@ fn points(graph: &Graph, axes: &[AxisId]) -> Points {
     };
     // Places in the last, incomplete block that are behind the end are nobody's business either.
     let is_place = |a: AxisId| g_name(graph, a).starts_with("place");
-    let is_last =
-        |a: AxisId| matches!(graph.domain(graph.axis(a).domain).extent, Extent::Derived { add, .. } if add > 0);
+    let is_last = |a: AxisId| g_name(graph, a).ends_with("blocks") && matches!(graph.extent(a), Extent::Derived { .. });
     let complete = |p: &Vec<usize>| {
         let of = |is: &dyn Fn(AxisId) -> bool| -> Vec<usize> {
             axes.iter().zip(p).filter(|(a, _)| is(**a)).map(|(_, &x)| x).collect()

@@ -172,6 +172,7 @@ pub(super) const ALL: &[Negative] = &[
 /// Conditions that no term can fail alone: how the rule makes its result is how it meets them.
 pub(super) const MADE: &[(&str, usize, &str)] = &[
     ("a weight that adds up", 0, "steps are read off the form that adds up"),
+    ("where it is wanted", 0, "r and the number of c are computed so"),
     ("positions first", 0, "what does not mention x is what is left over"),
     ("carry over blocks", 2, "guards of positions can be told"),
     ("positions first", 1, "guards of positions can be told"),

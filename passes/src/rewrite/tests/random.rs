@@ -84,7 +84,7 @@ fn shaped(m: &mut Mill, r: &mut Genes<'_>, depth: usize) -> Id {
         0 => term(m, r, depth - 1),
         _ => m.leaf(name, axes),
     };
-    match r.below(9) {
+    match r.below(10) {
         // Decayed sums over the past, and over the future.
         0 => {
             let window = m.window("f", i, j, t);
@@ -139,6 +139,14 @@ fn shaped(m: &mut Mill, r: &mut Genes<'_>, depth: usize) -> Id {
             let difference = m.map(MapFn::Add, &[a, b]);
             let parts = [m.map(MapFn::Exp, &[difference]), of(m, r, "g", &[j])];
             m.sum(&[j], &[near], &parts)
+        }
+        // Rows here and there, and what is near them.
+        8 => {
+            let (here, near) = (m.every(t, [0, 2, 3][r.below(3)], r.below(2) as i64), m.upto(t, j, 1));
+            let here = if r.below(2) == 0 { here } else { m.is(MapFn::Or, here, near) };
+            let parts = [of(m, r, "q", &[t, d]), of(m, r, "k", &[j, d])];
+            let last = m.upto(j, t, 2);
+            m.sum(&[j], &[here, last], &parts)
         }
         // Sums in sums, in the other order.
         _ => {

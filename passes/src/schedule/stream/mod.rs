@@ -7,6 +7,9 @@ mod list;
 mod settled;
 mod split;
 mod walk;
+mod walked;
+
+pub use self::walked::{Walked, Way};
 
 use self::beside::Beside;
 use super::emit::Emitter;
@@ -88,23 +91,7 @@ impl Scheduler {
         }
         let groups = self.group(&mut reductions, body)?;
         let streams = self.streams(&reductions, axis, batch)?;
-        for s in &streams {
-            let kind = match s.axis {
-                None => "one position".to_owned(),
-                Some(a) if a == axis => "a dense range".to_owned(),
-                Some(a) if self.walks_settled(a) => {
-                    format!("members that a tile shares, {} positions", self.static_size(a))
-                }
-                Some(a) if self.walks_list(Some(a), axis) => {
-                    format!("the list of each row, {} positions", self.static_size(a))
-                }
-                Some(_) => "a stride".to_owned(),
-            };
-            self.notes.push(format!("{name}: a stream over {kind} feeds {} reductions", s.terms.len()));
-            if s.guards.iter().any(|g| self.ends.contains_key(g)) {
-                self.notes.push(format!("{name}: it ends with the last row that selects a member of the tile"));
-            }
-        }
+        self.note_walks(name, &streams, axis);
         if !groups.is_empty() {
             self.notes.push(format!(
                 "{name}: {} running maxima for {} sums of exponentials",
