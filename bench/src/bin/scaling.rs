@@ -59,8 +59,10 @@ const MIXERS: [(&str, &str); 5] = [
            in q[b,t,dk], k[b,t,dk], v[b,t,dv]
            param codebook[s,dk], r[dist,dk]
            let code[b,t] = argmin(s: sum(dk: (k - codebook)^2))
+           let c[b,t,dk] = stop_gradient(codebook[code, dk])
+           let kq[b,t,j,dk] = if j >= t // M * M - M then straight_through(c[b,j,dk], k[b,j,dk]) else c[b,j,dk]
            let place[b,t,j] = if 0 <= t - j <= M then sum(dk: q * r[t - j, dk]) else 0
-           let p[b,t,j] = softmax[j](sum(dk: q * codebook[code[b,j], dk]) + place where j <= t)
+           let p[b,t,j] = softmax[j](sum(dk: q * kq) + place where j <= t)
            out y[b,t,dv] = sum(j: p * v[b,j,dv]) }",
     ),
 ];

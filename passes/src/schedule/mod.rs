@@ -50,6 +50,7 @@ mod walks;
 use crate::canon::{Canon, Settings};
 use crate::lower::Target;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::RefCell;
 use weft_ir::graph::{self, AxisId, DomainId, Graph, InputId, NodeId, Op};
 use weft_ir::kernel::{BufferId, BuildError, ExtentId, Plan, Role};
 
@@ -166,6 +167,8 @@ pub(crate) struct Scheduler {
     pub(crate) choices: Pins,
     pub(crate) notes: Vec<String>,
     pub(crate) walked: Vec<Walked>,
+    /// Axes in the order of the memory that terms read.
+    pub(crate) orders: RefCell<FxHashMap<NodeId, Vec<AxisId>>>,
     pub(crate) decisions: Vec<Decision>,
     /// As in [`Scheduled`].
     pub(crate) scores: Vec<Decision>,
@@ -286,6 +289,7 @@ fn round(graph: Graph, settings: Settings, options: &Options, reuse: reuse::Reus
         choices: Pins::default(),
         notes: Vec::new(),
         walked: Vec::new(),
+        orders: RefCell::default(),
         decisions: Vec::new(),
         scores: Vec::new(),
         outputs: Vec::new(),

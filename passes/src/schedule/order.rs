@@ -67,6 +67,17 @@ impl Scheduler {
         out
     }
 
+    /// The order of what a substitution reads: asked for wherever the term is read, and of all that is below it.
+    fn order_of(&self, id: NodeId) -> Vec<AxisId> {
+        if let Some(known) = self.orders.borrow().get(&id) {
+            return known.clone();
+        }
+        let mut order = Vec::new();
+        self.memory_order(id, &mut order);
+        self.orders.borrow_mut().insert(id, order.clone());
+        order
+    }
+
     /// Axes in the order in which the memory has them that a term reads; a position `8*h + d` has `h` outside `d`.
     fn memory_order(&self, id: NodeId, out: &mut Vec<AxisId>) {
         let mut seen = rustc_hash::FxHashSet::default();
@@ -83,9 +94,7 @@ impl Scheduler {
                     out.extend(own);
                 }
                 Op::Sub { axes } => {
-                    let mut inner = Vec::new();
-                    self.memory_order(args[0], &mut inner);
-                    for a in inner {
+                    for a in self.order_of(args[0]) {
                         let at = axes.iter().position(|&x| x == a).map(|p| args[p + 1]);
                         let moved = at.map_or_else(|| vec![a], |p| self.axes_of_position(p));
                         out.extend(moved.into_iter().filter(|a| !out.contains(a)).collect::<Vec<_>>());
