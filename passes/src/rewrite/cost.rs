@@ -43,6 +43,8 @@ pub(crate) struct Cost<'a> {
     pub(crate) points: Points<'a>,
     /// What the cost of something is multiplied by that the scheduler refuses.
     refused: f64,
+    /// Are there recurrences over positions in both directions?
+    both_ways: bool,
     memo: RefCell<Memo>,
 }
 
@@ -60,7 +62,10 @@ struct Context {
 impl<'a> Cost<'a> {
     /// Prices at a length.
     pub(crate) fn new(eg: &'a Eg, length: i64) -> Self {
-        Self { eg, points: Points::new(&eg.analysis.canon, length), refused: REFUSED, memo: RefCell::default() }
+        let runs = |way| eg.analysis.canon.g.recs().iter().any(|r| r.reverse == way && eg.analysis.is_base(r.time));
+        let both_ways = runs(false) && runs(true);
+        let points = Points::new(&eg.analysis.canon, length);
+        Self { eg, points, refused: REFUSED, both_ways, memo: RefCell::default() }
     }
 
     /// The same, whether there is a kernel for it or not: the cost of what is defined.
@@ -209,10 +214,10 @@ impl<'a> Cost<'a> {
             }
             Head::Sub { axes, .. } if self.is_row(id) => self.read(self.eg.find(term.args[0]), axes, free),
             Head::Sub { .. } => self.count(free, guards),
-            // A recurrence over positions stays where it is computed unless it is read elsewhere.
+            // A recurrence over positions stays where it is computed unless it is read elsewhere: by one that runs the other way, for one.
             Head::Scan { axis, .. } => {
                 let elements = self.points.count(free, &[]);
-                let stored = !self.eg.analysis.is_base(*axis);
+                let stored = self.both_ways || !self.eg.analysis.is_base(*axis);
                 elements * 2.0 * VECTOR + if stored { in_memory(elements) } else { 0.0 }
             }
             // Recurrences and extrema, whatever they are: one operation for each position of what they range over.
