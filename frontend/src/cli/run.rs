@@ -31,13 +31,13 @@ pub(super) fn run(args: &RunArgs, out: &mut Out) -> Result<End, Failure> {
         },
     };
     let to = Place::of(&args.outputs);
-    let mut work = || {
-        let outputs = run_layer(&loaded, &inputs, &options, &mut watch)?;
+    let work = |watch: &mut Watch<'_>| {
+        let outputs = run_layer(&loaded, inputs, &options, watch)?;
         let bytes = encode_outputs(&loaded, &outputs)?;
         watch.time(Phase::Write, || to.write(&bytes))?;
         Ok(outputs)
     };
-    let result = work();
+    let result = work(&mut watch);
     let times = watch.times().to_vec();
     let outputs = match result {
         Ok(outputs) => outputs,

@@ -50,6 +50,11 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Lets go of the tensors. Extents stay.
+    pub(super) fn release(&mut self) {
+        self.tensors.clear();
+    }
+
     /// Inputs and parameters by name, in the order of the graph.
     #[must_use]
     pub fn tensors(&self) -> &IndexMap<String, Tensor> {

@@ -120,8 +120,30 @@ pub fn execute(loaded: &Loaded, ready: &Ready, bound: &Bound, watch: &mut Watch<
             Ok(Executed { outputs, decisions: Vec::new(), scores: Vec::new(), counts: None, times: None, memory: None })
         }
         Ready::Interpreter(planned) => watch.time(Phase::Run, || interpret(graph, planned, bound)),
-        Ready::Cranelift(planned, executable) => watch.time(Phase::Run, || launch(graph, planned, executable, bound)),
+        Ready::Cranelift(planned, executable) => watch.time(Phase::Run, || {
+            let run = start(graph, executable, bound)?;
+            launch(graph, planned, executable, bound, run)
+        }),
     }
+}
+
+/// Runs a layer once: on a backend that has memory of its own, what is bound is let go as soon as it is there.
+///
+/// # Errors
+/// As [`execute`] has.
+pub fn execute_once(
+    loaded: &Loaded,
+    ready: &Ready,
+    mut bound: Bound,
+    watch: &mut Watch<'_>,
+) -> Result<Executed, Fault> {
+    let Ready::Cranelift(planned, executable) = ready else { return execute(loaded, ready, &bound, watch) };
+    let graph = &loaded.checked.graph;
+    watch.time(Phase::Run, || {
+        let run = start(graph, executable, &bound)?;
+        bound.release();
+        launch(graph, planned, executable, &bound, run)
+    })
 }
 
 fn evaluate(graph: &Graph, bound: &Bound) -> Result<IndexMap<String, Tensor>, Fault> {
@@ -254,9 +276,14 @@ pub fn memory(graph: &Graph, executable: &Executable, bound: &Bound) -> Option<M
     Memory::of(executable.program(), &lengths_in_memory(&program_lengths(graph, executable, bound)))
 }
 
-fn launch(graph: &Graph, planned: &Planned, executable: &Executable, bound: &Bound) -> Result<Executed, Fault> {
+fn launch(
+    graph: &Graph,
+    planned: &Planned,
+    executable: &Executable,
+    bound: &Bound,
+    mut run: Run<'_>,
+) -> Result<Executed, Fault> {
     let program = executable.program();
-    let mut run = start(graph, executable, bound)?;
     let pool = Pool::global().map_err(|e| failed(e.into()))?;
     let mut times = vec![Duration::ZERO; program.launches.len()];
     run.launch_observed(pool, &mut |n, time| times[n] = time).map_err(failed)?;
@@ -300,6 +327,7 @@ fn data(tensor: &Tensor, elem: Elem) -> Data {
         }
     };
     match elem {
+        Elem::F32 if let Elements::F64(x) = &tensor.data => Data::F32(x.iter().copied().map(to_f32).collect()),
         Elem::F32 => Data::F32(floats().into_iter().map(to_f32).collect()),
         Elem::F64 => Data::F64(floats()),
         Elem::Bf16 => Data::Bf16(floats().into_iter().map(|x| to_bf16(to_f32(x))).collect()),

@@ -1,7 +1,7 @@
 //! `weft run`: tensors in, tensors out.
 
 use super::bind::bind;
-use super::execute::{execute, prepare};
+use super::execute::{execute_once, prepare};
 use super::fault::Fault;
 use super::load::Loaded;
 use super::pipeline::{Backend, CompileOptions};
@@ -26,14 +26,14 @@ pub struct RunOptions {
 /// Inputs that do not fit (see [`super::bind`]), and what keeps the layer from being compiled or run.
 pub fn run(
     loaded: &Loaded,
-    inputs: &TensorFile,
+    inputs: TensorFile,
     options: &RunOptions,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Entry>, Fault> {
     let checked = &loaded.checked;
     let graph = &checked.graph;
     // Inputs are checked before anything is compiled for them.
-    let mut given = inputs.tensors.clone();
+    let mut given = inputs.tensors;
     if loaded.own.is_none() {
         // One file serves forward and backward: a forward run does not look at cotangents.
         let output =
@@ -43,7 +43,7 @@ pub fn run(
     let bound = watch.time(Phase::Inputs, || bind(graph, given, &checked.extents, &inputs.name))?;
     let compile = CompileOptions { extents: bound.extents(graph), ..options.compile.clone() };
     let ready = prepare(loaded, options.backend, &compile, watch)?;
-    let executed = execute(loaded, &ready, &bound, watch)?;
+    let mut executed = execute_once(loaded, &ready, bound, watch)?;
     let dtype = |dtype: DType| match dtype {
         d if d.is_float() && !options.backend.rounds() => DType::F64,
         DType::Float => checked.float,
@@ -52,7 +52,7 @@ pub fn run(
     // Of a layer with its gradients they are what is asked for.
     let wanted = graph.outputs.iter().skip(loaded.own.map_or(0, |own| own.outputs));
     let entries = wanted.map(|o| {
-        let tensor = executed.outputs.get(&*o.name).cloned();
+        let tensor = executed.outputs.swap_remove(&*o.name);
         let tensor = tensor.ok_or_else(|| Fault::bug(format!("the run gives no `{}`", o.name)))?;
         Ok(Entry { name: o.name.to_string(), tensor, dtype: dtype(o.dtype) })
     });

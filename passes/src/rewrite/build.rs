@@ -117,7 +117,8 @@ pub(crate) fn sub(eg: &mut Eg, body: Id, map: &[(AxisId, NodeId)]) -> Result<Id,
     if map.is_empty() {
         return Ok(body);
     }
-    if let Some(l) = eg[body].data.leaf {
+    let by_steps = map.iter().any(|&(a, _)| eg.analysis.counts_steps(a));
+    if let Some(l) = eg[body].data.leaf.filter(|_| !by_steps) {
         let node = eg.analysis.canon.substitute(l, &map)?;
         return Ok(leaf(eg, node));
     }

@@ -197,6 +197,11 @@ impl Workshop {
         axis
     }
 
+    /// Does an axis count some positions of another? Not every position has a step, so what is read there stays a read.
+    pub(crate) fn counts_steps(&self, axis: AxisId) -> bool {
+        self.every.values().any(|all| all.contains(&axis))
+    }
+
     /// An axis over the domain of `like` that is not in `taken`.
     pub(crate) fn fresh(&mut self, like: AxisId, taken: &AxisSet) -> AxisId {
         let domain = self.canon.g.axis(like).domain;

@@ -23,6 +23,10 @@ pub(super) const PUSH: Rule = Rule {
 
 fn push(eg: &mut Eg, _: Id, term: &Term) -> Result<Vec<Found>, Error> {
     let Head::Sub { axes, at } = &term.head else { return Ok(Vec::new()) };
+    // A row may have no step: what stands there instead would have a value.
+    if axes.iter().any(|&a| eg.analysis.counts_steps(a)) {
+        return Ok(Vec::new());
+    }
     let body = term.args[0];
     let map: Vec<(AxisId, NodeId)> = axes.iter().copied().zip(at.iter().copied()).collect();
     let facts = eg[body].data.clone();
